@@ -1,0 +1,56 @@
+package approvals
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+)
+
+type scripter = *redis.Script
+
+// explain turns an error of the Atlas client into sentences for people, and says
+// whether Atlas' answer is final: anything else may have worked, or may work later.
+func explain(err error) (sentences string, final bool) {
+	var refusal *atlas.Error
+	switch {
+	case err == nil:
+		return "", false
+	case !errors.As(err, &refusal):
+		return "Atlas does not answer at the moment. The bot keeps trying.", false
+	case refusal.Temporary():
+		return fmt.Sprintf("Atlas cannot take the change at the moment (%s). The bot keeps trying.", answerOf(refusal)), false
+	}
+	sentences = fmt.Sprintf("Atlas answered %s", answerOf(refusal))
+	if refusal.Detail != "" {
+		sentences += ": " + refusal.Detail
+	}
+	if advice := refusal.Advice(); advice != "" {
+		sentences += "\n" + advice
+	}
+	return sentences, true
+}
+
+func answerOf(refusal *atlas.Error) string {
+	if refusal.Code == "" {
+		return fmt.Sprint(refusal.Status)
+	}
+	return fmt.Sprintf("%d %s", refusal.Status, refusal.Code)
+}
+
+func notConfigured(err error) bool {
+	var refusal *atlas.Error
+	return errors.As(err, &refusal) && refusal.Code == "INTEGRATION_NOT_CONFIGURED"
+}
+
+// encode gives the JSON of a value that always has one.
+func encode(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // plain data
+	}
+	return string(text)
+}

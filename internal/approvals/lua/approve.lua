@@ -1,0 +1,19 @@
+-- approve.lua: one approver's vote on a pending request; the last vote needed approves it.
+-- ARGV  5 ms within which it must be applied  6 ms to keep the secrets from then on  7 ms in which it is normally applied,
+--       so that people see the result and not each step
+-- Answers 'ok', 'missing', 'own' (requesters do not approve), 'again' (the same vote twice counts once), or 'state'.
+if redis.call('EXISTS', REQUEST) == 0 then return answer('missing') end
+if get('requester') == WHO then return answer('own') end
+if expire_if_late() ~= 'pending' then return answer('state') end
+if redis.call('HSETNX', REQUEST, 'vote:' .. WHO, ms(NOW)) == 0 then return answer('again') end
+local votes = redis.call('HINCRBY', REQUEST, 'votes', 1)
+if votes < num('needed') then
+  move('pending')
+else
+  redis.call('HSET', REQUEST, 'decided', ms(NOW), 'apply_until', ms(NOW + ARGV[5]))
+  redis.call('PEXPIRE', SEALED, ARGV[6])
+  move('approved', ARGV[7])
+  look(NOW)
+end
+audit('approve', 'votes', votes .. '/' .. get('needed'))
+return answer('ok')

@@ -1,0 +1,15 @@
+-- claim.lua: one worker takes a due request for a while; the lease it gets fences off the one before it.
+-- ARGV  5 'due' or 'show'  6 ms of the lease
+-- Answers 'ok', 'early' (not due, or somebody has it), or 'missing'.
+local queue, lease = DUE, 'lease'
+if ARGV[5] == 'show' then queue, lease = SHOW, 'show' end
+local at = redis.call('ZSCORE', queue, ID)
+if not at or tonumber(at) > NOW then return answer('early') end
+if redis.call('EXISTS', REQUEST) == 0 then
+  redis.call('ZREM', queue, ID)
+  return answer('missing')
+end
+redis.call('ZADD', queue, ms(NOW + ARGV[6]), ID)
+redis.call('HINCRBY', REQUEST, lease, 1)
+redis.call('HSET', REQUEST, lease .. '_until', ms(NOW + ARGV[6]))
+return answer('ok')

@@ -1,0 +1,35 @@
+-- outcome.lua: how one target came out; the last one makes the request applied or failed and frees the targets.
+-- KEYS  8… the locks of the targets
+-- ARGV  5 lease  6 project ID  7 its name  8 outcome  9 result JSON  10 detail  11 ms in which a retry is possible
+-- Answers 'ok', 'fenced', or 'state'.
+if get('lease') ~= ARGV[5] then return answer('fenced') end
+if get('state') ~= 'applying' then return answer('state') end
+if get('outcome:' .. ARGV[6]) ~= 'waiting' then return answer('ok') end
+redis.call('HSET', REQUEST, 'outcome:' .. ARGV[6], ARGV[8], 'result:' .. ARGV[6], ARGV[9])
+audit('target', 'project', ARGV[7], 'project_id', ARGV[6], 'outcome', ARGV[8], 'detail', ARGV[10])
+
+local left = {waiting = 0, applied = 0, refused = 0, stale = 0}
+local fields = redis.call('HGETALL', REQUEST)
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 8) == 'outcome:' then left[fields[i + 1]] = left[fields[i + 1]] + 1 end
+end
+if left.waiting > 0 then return answer('ok') end
+
+for i = 8, #KEYS do
+  if redis.call('GET', KEYS[i]) == ID then redis.call('DEL', KEYS[i]) end
+end
+if left.refused + left.stale == 0 then
+  finish('applied')
+  audit('succeed')
+elseif left.refused == 0 then
+  finish('failed')
+  audit('fail')
+else
+  redis.call('HSET', REQUEST, 'decided', ms(NOW), 'lease_until', 0, 'retry_until', ms(NOW + ARGV[11]))
+  redis.call('PEXPIRE', SEALED, ARGV[11])
+  redis.call('ZADD', DUE, ms(NOW + ARGV[11]), ID)
+  move('failed')
+  to_history()
+  audit('fail')
+end
+return answer('ok')

@@ -1,0 +1,19 @@
+-- submit.lua: keeps a new request. The same one again (Slack delivered its submission twice) changes nothing.
+-- KEYS  8… the lists of its requester and its projects
+-- ARGV  5 submission, JSON  6 its digest  7 sealed secrets  8 ms to wait for approvers  9 ms to keep the secrets
+--       10 approvers needed  11 ms to keep list entries  12 ms after which it is shown even if Atlas has not been read
+--       13 the change, redacted, for the audit trail
+-- Answers 'ok' or 'exists'.
+if redis.call('EXISTS', REQUEST) == 1 then return answer('exists') end
+redis.call('HSET', REQUEST, 'doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitted', 'version', 1, 'requester', WHO,
+  'needed', ARGV[10], 'created', ms(NOW), 'expires', ms(NOW + ARGV[8]))
+redis.call('SET', SEALED, ARGV[7], 'PX', ARGV[9])
+redis.call('ZADD', OPEN, ms(NOW), ID)
+for i = 8, #KEYS do
+  redis.call('ZADD', KEYS[i], ms(NOW), ID)
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ms(NOW - ARGV[11]))
+end
+redis.call('ZADD', DUE, ms(NOW), ID)
+redis.call('ZADD', SHOW, ms(NOW + ARGV[12]), ID)
+audit('submit', 'change', ARGV[13])
+return answer('ok')

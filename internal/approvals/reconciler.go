@@ -1,0 +1,324 @@
+package approvals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+)
+
+// Atlas is what the reconciler needs of the Admin API.
+type Atlas interface {
+	Integration(ctx context.Context, projectID string, t *atlas.Type) (*atlas.Integration, error)
+	Update(ctx context.Context, projectID string, s *atlas.Settings) (*atlas.Integration, error)
+}
+
+// A Reconciler does what the state of each request calls for: it reads the
+// targets of a new one, applies an approved one, ends one whose time is up. It
+// looks at the state and never at what happened before, so a crash anywhere costs
+// no more than a second look. Several may run on the same Redis.
+type Reconciler struct {
+	Store *Store
+	Atlas Atlas
+}
+
+// atOnce bounds how many targets of one request are worked on at a time, to stay
+// far from Atlas' rate limits.
+const atOnce = 4
+
+// Run reconciles until ctx ends, then finishes what it is at within ten seconds.
+func (r *Reconciler) Run(ctx context.Context) error {
+	w := worker{store: r.Store, queue: &r.Store.work, name: "due", key: r.Store.keys().due(), limit: 32, work: r.look}
+	return w.run(ctx)
+}
+
+func (r *Reconciler) look(ctx context.Context, req *Request) {
+	var err error
+	switch req.State {
+	case Submitted:
+		err = r.prepare(ctx, req)
+	case Pending:
+		err = r.expire(ctx, req)
+	case Approved, Applying:
+		err = r.apply(ctx, req)
+	case Failed:
+		err = r.lapse(ctx, req)
+	default:
+		err = r.release(ctx, req, 0, 0, "")
+	}
+	if err != nil && !errors.Is(err, errFenced) {
+		// The lease ends by itself, and then somebody looks again.
+		r.Store.log().WarnContext(ctx, "reconcile", "request", req.ID, "state", string(req.State), "error", err)
+	}
+}
+
+// errFenced is that another worker has the request now.
+var errFenced = errors.New("another worker has the request")
+
+// prepare reads what Atlas holds in every target. A request for something that
+// cannot be updated ends here, before anybody is asked to approve it.
+func (r *Reconciler) prepare(ctx context.Context, req *Request) error {
+	if !req.ReadAt.Before(req.ExpiresAt) {
+		return r.expire(ctx, req)
+	}
+	found := make([]prepared, len(req.Targets))
+	var readers errgroup.Group
+	readers.SetLimit(atOnce)
+	for i, project := range req.Targets {
+		readers.Go(func() error {
+			found[i].err = guarded(func() error {
+				found[i] = r.read(ctx, req, project)
+				return found[i].err
+			})
+			return nil
+		})
+	}
+	_ = readers.Wait() // they report in found
+
+	args := []any{req.lease}
+	var refused bool
+	var unanswered error
+	for i, project := range req.Targets {
+		refused = refused || found[i].target.Outcome == Refused
+		if found[i].err != nil {
+			unanswered = found[i].err
+		}
+		args = append(args, project.ID, string(found[i].target.Outcome), encode(found[i].target.Baseline), encode(found[i].target.Result))
+	}
+	if unanswered != nil && !refused {
+		return r.wait(ctx, req, unanswered)
+	}
+	return r.move(ctx, req, prepareScript, nil, args...)
+}
+
+// prepared is what reading a target gave: its state, or an error that says that
+// Atlas did not answer.
+type prepared struct {
+	target Target
+	err    error
+}
+
+func (r *Reconciler) read(ctx context.Context, req *Request, project atlas.Project) prepared {
+	target := Target{Outcome: Waiting}
+	shown, err := r.Atlas.Integration(ctx, project.ID, req.Catalog())
+	switch detail, final := explain(err); {
+	case err == nil:
+		target.Baseline = shown
+	case final:
+		target.Outcome, target.Result = Refused, Result{Detail: detail, At: req.ReadAt}
+		err = nil
+	}
+	return prepared{target, err}
+}
+
+// expire ends an undecided request whose time is up, or looks again when it is.
+func (r *Reconciler) expire(ctx context.Context, req *Request) error {
+	if req.ReadAt.Before(req.ExpiresAt) {
+		return r.release(ctx, req, req.ExpiresAt.Sub(req.ReadAt), 0, "")
+	}
+	return r.move(ctx, req, expireScript, nil)
+}
+
+// lapse wipes the secrets of a failed request when it is too late to retry.
+func (r *Reconciler) lapse(ctx context.Context, req *Request) error {
+	if req.ReadAt.Before(req.RetryUntil) {
+		return r.release(ctx, req, req.RetryUntil.Sub(req.ReadAt), 0, "")
+	}
+	return r.move(ctx, req, lapseScript, nil)
+}
+
+// apply changes every target that has no outcome yet.
+func (r *Reconciler) apply(ctx context.Context, req *Request) error {
+	locks := r.locks(req)
+	reply, err := r.Store.run(ctx, beginScript, req.ID, Actor{}, r.Store.keys().move(req.ID, locks...),
+		req.lease, (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds())
+	switch {
+	case err != nil:
+		return fmt.Errorf("begin: %w", err)
+	case reply.word == "busy":
+		return r.release(ctx, req, time.Second, 0, "Another request is being applied to one of these projects. This one comes next.")
+	case reply.word != "ok" && reply.word != "again":
+		return errFenced
+	}
+	req = reply.request
+	settings, detail := r.open(req, reply.sealed)
+	if detail == "" && !req.ReadAt.Before(req.ApplyUntil) {
+		detail = fmt.Sprintf("Atlas gave no answer for %s, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry.", applyWindow)
+	}
+
+	var unanswered error
+	var guard sync.Mutex
+	appliers, applying := errgroup.WithContext(ctx)
+	appliers.SetLimit(atOnce)
+	for _, project := range req.Targets {
+		if req.Target(project.ID).Outcome != Waiting {
+			continue
+		}
+		appliers.Go(func() error {
+			outcome, result, err := Refused, Result{Detail: detail}, error(nil)
+			if detail == "" {
+				err = guarded(func() (err error) {
+					outcome, result, err = r.applyTarget(applying, req, project, settings)
+					return err
+				})
+			}
+			if err != nil {
+				guard.Lock()
+				unanswered = err
+				guard.Unlock()
+				return nil
+			}
+			return r.record(ctx, req, project, outcome, result, locks)
+		})
+	}
+	if err := appliers.Wait(); err != nil {
+		return err
+	}
+	if unanswered != nil {
+		return r.wait(ctx, req, unanswered)
+	}
+	return nil
+}
+
+// open unseals the new values. What was stored must be, to the letter, what was
+// approved, and approved by enough people; a sentence says so if it is not.
+func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings, detail string) {
+	if len(sealed) == 0 {
+		return nil, "The new values are no longer stored. Nothing was sent; make a new request."
+	}
+	others := 0
+	for _, vote := range req.Votes {
+		if vote.User != req.Requester {
+			others++
+		}
+	}
+	secrets, err := r.Store.Sealer.Open(sealed, []byte(digestOf(req.doc)))
+	if err != nil || others < req.Needed {
+		return nil, "What is stored is not what was approved, or the key it was sealed with is gone. Nothing was sent; make a new request, and tell whoever runs the bot."
+	}
+	return &atlas.Settings{Type: req.Catalog(), Plain: req.Plain, Secrets: secrets}, ""
+}
+
+// applyTarget changes one target and proves it. An error says that Atlas gave no
+// answer to rely on; then the target is looked at again later.
+//
+// Whether it must be sent is decided by whether the target is as it was at
+// submission, not by whether it already looks as wanted: two keys may end alike,
+// and some secrets Atlas never shows.
+func (r *Reconciler) applyTarget(ctx context.Context, req *Request, project atlas.Project, settings *atlas.Settings) (Outcome, Result, error) {
+	shown, err := r.Atlas.Integration(ctx, project.ID, settings.Type)
+	if err != nil {
+		detail, final := explain(err)
+		switch {
+		case notConfigured(err):
+			return Stale, Result{Detail: "The integration is no longer configured in this project. Nothing was written."}, nil
+		case final:
+			return Refused, Result{Detail: detail}, nil
+		default:
+			return "", Result{}, err
+		}
+	}
+	baseline := req.Target(project.ID).Baseline
+	proof := settings.Prove(shown)
+	switch {
+	case baseline != nil && shown.Same(baseline):
+		return r.put(ctx, project, settings)
+	case proof.Full():
+		return Proven, Result{Shown: shown}, nil
+	case proof.Holds() && req.begun > 1:
+		// Most likely this is what the applier before us sent. Atlas does not show
+		// every secret of it, so send it again: that changes nothing if it is.
+		return r.put(ctx, project, settings)
+	default:
+		return Stale, Result{Shown: shown, Detail: "Somebody changed it after this request was made. Nothing was written; make a new request if it is still needed."}, nil
+	}
+}
+
+func (r *Reconciler) put(ctx context.Context, project atlas.Project, settings *atlas.Settings) (Outcome, Result, error) {
+	shown, err := r.Atlas.Update(ctx, project.ID, settings)
+	if err != nil {
+		if detail, final := explain(err); final {
+			return Refused, Result{Detail: detail}, nil
+		}
+		return "", Result{}, err
+	}
+	proof := settings.Prove(shown)
+	if !proof.Holds() {
+		return Refused, Result{Shown: shown, Detail: fmt.Sprintf(
+			"Atlas accepted the change but shows something else in: %s. Look at it in Atlas.", strings.Join(proof.Wrong, ", "))}, nil
+	}
+	return Proven, Result{Shown: shown, Unseen: proof.Unseen}, nil
+}
+
+func (r *Reconciler) record(ctx context.Context, req *Request, project atlas.Project, outcome Outcome, result Result, locks []string) error {
+	result.At = time.Now().UTC()
+	return r.move(ctx, req, outcomeScript, locks, req.lease, project.ID, project.Name, string(outcome), encode(result), result.Detail,
+		retryWindow.Milliseconds())
+}
+
+// wait looks again later: after what Atlas asked for, or longer each time.
+func (r *Reconciler) wait(ctx context.Context, req *Request, unanswered error) error {
+	pause := backoff(req.Tries)
+	var refusal *atlas.Error
+	if errors.As(unanswered, &refusal) && refusal.RetryAfter > pause {
+		pause = refusal.RetryAfter + backoff(0)
+	}
+	// Not past the moment at which the state calls for something else.
+	limit := req.ApplyUntil
+	if req.State == Submitted {
+		limit = req.ExpiresAt
+	}
+	if left := limit.Sub(req.ReadAt); pause > left {
+		pause = max(left, 0)
+	}
+	r.Store.log().WarnContext(ctx, "atlas gave no answer", "request", req.ID, "tries", req.Tries+1, "pause", pause.String(), "error", unanswered)
+	trouble, _ := explain(unanswered)
+	return r.release(ctx, req, pause, req.Tries+1, trouble)
+}
+
+// release gives the request back. It does so even when the work was cut short,
+// so that another process can go on at once.
+func (r *Reconciler) release(ctx context.Context, req *Request, pause time.Duration, tries int, trouble string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	reply, err := r.Store.run(ctx, releaseScript, req.ID, Actor{}, r.Store.keys().move(req.ID),
+		req.lease, req.Version, pause.Milliseconds(), tries, trouble)
+	if err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	if reply.request != nil && reply.request.Version != req.Version {
+		r.Store.work.wake(req.ID)
+		r.Store.show.wake(req.ID)
+	}
+	return nil
+}
+
+// move carries out a move of the reconciler's own. What it decided is written
+// even when the process is about to end.
+func (r *Reconciler) move(ctx context.Context, req *Request, script scripter, more []string, args ...any) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	reply, err := r.Store.run(ctx, script, req.ID, Actor{Via: "bot"}, r.Store.keys().move(req.ID, more...), args...)
+	switch {
+	case err != nil:
+		return err
+	case reply.word != "ok":
+		return errFenced
+	}
+	r.Store.moved(reply.request)
+	return nil
+}
+
+func (r *Reconciler) locks(req *Request) []string {
+	locks := make([]string, len(req.Targets))
+	for i, project := range req.Targets {
+		locks[i] = r.Store.keys().target(project.ID, req.Type)
+	}
+	return locks
+}

@@ -1,0 +1,339 @@
+package approvals
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
+)
+
+// project is one project of an Atlas in memory, holding a PagerDuty integration.
+type project struct {
+	guard sync.Mutex
+	id    int
+	held  *atlas.Settings
+	puts  int
+}
+
+func (p *project) shown() *atlas.Integration {
+	masks := map[string]atlas.Mask{}
+	for i := range p.held.Type.Fields {
+		if f := &p.held.Type.Fields[i]; f.Secret() && !f.NeverShown {
+			masks[f.Name] = f.Mask(p.held.Secrets[f.Name])
+		}
+	}
+	return &atlas.Integration{Type: p.held.Type.Name, ID: strings.Repeat("x", p.id+1), Plain: p.held.Complete(), Masks: masks}
+}
+
+func (p *project) get(context.Context, string) (*atlas.Integration, error) {
+	p.guard.Lock()
+	defer p.guard.Unlock()
+	return p.shown(), nil
+}
+
+func (p *project) put(_ context.Context, _ string, s *atlas.Settings) (*atlas.Integration, error) {
+	p.guard.Lock()
+	defer p.guard.Unlock()
+	p.held, p.id, p.puts = s, p.id+1, p.puts+1
+	return p.shown(), nil
+}
+
+// sent is how many times the integration was written.
+func (p *project) sent() int {
+	p.guard.Lock()
+	defer p.guard.Unlock()
+	return p.puts
+}
+
+func (p *project) atlas() fakeAtlas { return fakeAtlas{get: p.get, put: p.put} }
+
+// told is a Notifier that passes on what it is asked to show.
+type told chan *Request
+
+func (c told) Show(_ context.Context, r *Request, kind Kind, ref string) (string, error) {
+	if kind == DM {
+		c <- r
+	}
+	return string(kind) + ":1", nil
+}
+
+// work runs a reconciler and a projector until the test ends.
+func work(t *testing.T, s *Store, a Atlas) told {
+	t.Helper()
+	seen := make(told, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { assert.NoError(t, (&Reconciler{Store: s, Atlas: a}).Run(ctx)) })
+	running.Go(func() { assert.NoError(t, (&Projector{Store: s, Notifier: seen}).Run(ctx)) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return seen
+}
+
+// until waits until people are shown what the test looks for.
+func (c told) until(t *testing.T, what string, found func(*Request) bool) *Request {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	var last *Request
+	for {
+		select {
+		case r := <-c:
+			if last = r; found(r) {
+				return r
+			}
+		case <-deadline:
+			require.FailNow(t, "nobody was shown "+what, "last shown: %+v", last)
+		}
+	}
+}
+
+func (c told) untilState(t *testing.T, state State) *Request {
+	t.Helper()
+	return c.until(t, string(state), func(r *Request) bool { return r.State == state })
+}
+
+func TestApplyOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	seen := work(t, s, p.atlas())
+	r := submit(t, s)
+	pending := seen.untilState(t, Pending)
+	assert.NotNil(t, pending.Target(payments.ID).Baseline)
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	applied := seen.untilState(t, Applied)
+	assert.Equal(t, Proven, applied.Target(payments.ID).Outcome)
+	assert.Equal(t, 1, p.sent())
+	assertSecretsKept(t, s, applied)
+}
+
+// TestANewKeyThatEndsLikeTheOldOneIsSent: what Atlas shows cannot tell such keys
+// apart, so it must not be taken for done.
+func TestANewKeyThatEndsLikeTheOldOneIsSent(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, strings.Repeat("1", 28)+"beef")}
+	seen := work(t, s, p.atlas())
+	r := submit(t, s)
+	assert.NotEmpty(t, seen.untilState(t, Pending).Doubts(), "approvers should be told that it looks the same")
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	seen.untilState(t, Applied)
+	assert.Equal(t, 1, p.sent())
+}
+
+func TestDriftIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	seen := work(t, s, p.atlas())
+	r := submit(t, s)
+	seen.untilState(t, Pending)
+	_, err := p.put(t.Context(), payments.ID, pagerDuty(t, newKey("b0b0")))
+	require.NoError(t, err)
+	_, err = s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	failed := seen.untilState(t, Failed)
+	assert.Equal(t, Stale, failed.Target(payments.ID).Outcome)
+	assert.Equal(t, 1, p.sent(), "only somebody else's")
+	assert.False(t, failed.Retryable())
+	assertSecretsKept(t, s, failed)
+	_, err = s.Retry(t.Context(), r.ID, jo)
+	require.ErrorIs(t, err, ErrTooLate)
+}
+
+// TestUnknownOutcomes: an answer that got lost is found out by reading.
+func TestUnknownOutcomes(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("connection reset by peer")
+	for _, tt := range []struct {
+		name     string
+		arrives  bool // the first PUT reaches Atlas though its answer does not come back
+		kind     string
+		wantPuts int
+	}{
+		{"before applying", false, "PAGER_DUTY", 1},
+		{"after applying", true, "PAGER_DUTY", 1},
+		{"after applying, with a secret that Atlas never shows", true, "PROMETHEUS", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			settings, old := pagerDuty(t, newKey("beef")), pagerDuty(t, newKey("0ld0"))
+			if tt.kind == "PROMETHEUS" {
+				settings, old = prometheus(t, "new password"), prometheus(t, "old password")
+			}
+			p := &project{held: old}
+			var later atomic.Bool
+			seen := work(t, s, fakeAtlas{get: p.get, put: func(ctx context.Context, id string, s *atlas.Settings) (*atlas.Integration, error) {
+				if later.Swap(true) {
+					return p.put(ctx, id, s)
+				}
+				if tt.arrives {
+					_, _ = p.put(ctx, id, s)
+				}
+				return nil, lost
+			}})
+			r, err := s.Submit(t.Context(), "V"+tt.name, settings, Submission{Targets: []atlas.Project{payments}, Reason: "r"}, mira)
+			require.NoError(t, err)
+			seen.untilState(t, Pending)
+			_, err = s.Approve(t.Context(), r.ID, jo)
+			require.NoError(t, err)
+			seen.untilState(t, Applied)
+			assert.Equal(t, tt.wantPuts, p.sent())
+		})
+	}
+}
+
+func prometheus(t *testing.T, password string) *atlas.Settings {
+	t.Helper()
+	kind, ok := atlas.FindType("prometheus")
+	require.True(t, ok)
+	return &atlas.Settings{
+		Type: kind, Plain: map[string]string{"username": "prom", "enabled": "true", "serviceDiscovery": "http"},
+		Secrets: map[string]secret.Text{"password": secret.New(password)},
+	}
+}
+
+// TestRetryTouchesOnlyWhatWasRefused with one of three projects failing.
+func TestRetryTouchesOnlyWhatWasRefused(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ids := []string{payments.ID, strings.Repeat("b2", 12), strings.Repeat("c3", 12)}
+	held := map[string]*project{}
+	for _, id := range ids {
+		held[id] = &project{held: pagerDuty(t, newKey("0ld0"))}
+	}
+	var guard sync.Mutex
+	broken := true
+	seen := work(t, s, fakeAtlas{
+		get: func(ctx context.Context, id string) (*atlas.Integration, error) { return held[id].get(ctx, id) },
+		put: func(ctx context.Context, id string, s *atlas.Settings) (*atlas.Integration, error) {
+			guard.Lock()
+			defer guard.Unlock()
+			if id == ids[1] && broken {
+				broken = false
+				return nil, &atlas.Error{Status: 401, Code: "USER_UNAUTHORIZED", Detail: "no role"}
+			}
+			return held[id].put(ctx, id, s)
+		},
+	})
+	r := submit(t, s, atlas.Project{ID: ids[1], Name: "search"}, atlas.Project{ID: ids[2], Name: "ledger"})
+	seen.untilState(t, Pending)
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	failed := seen.untilState(t, Failed)
+	assert.Equal(t, Refused, failed.Target(ids[1]).Outcome)
+	assert.Contains(t, failed.Target(ids[1]).Result.Detail, "USER_UNAUTHORIZED")
+	assert.Equal(t, Proven, failed.Target(ids[2]).Outcome)
+	require.True(t, failed.Retryable())
+
+	_, err = s.Retry(t.Context(), r.ID, mira)
+	require.NoError(t, err)
+	seen.untilState(t, Applied)
+	for _, id := range ids {
+		assert.Equal(t, 1, held[id].sent(), id)
+	}
+}
+
+func TestWhatIsNotConfiguredIsRejectedBeforeAnybodyIsAsked(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	seen := work(t, s, fakeAtlas{get: func(context.Context, string) (*atlas.Integration, error) {
+		return nil, &atlas.Error{Status: 404, Code: "INTEGRATION_NOT_CONFIGURED", Detail: "not configured"}
+	}})
+	r := submit(t, s)
+	rejected := seen.untilState(t, Rejected)
+	assert.Equal(t, Refused, rejected.Target(payments.ID).Outcome)
+	assert.NotContains(t, rejected.Messages, string(Card))
+	assertSecretsKept(t, s, rejected)
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	var state *StateError
+	require.ErrorAs(t, err, &state)
+}
+
+// TestAnAlteredRecordIsNotApplied: what was approved is what runs.
+func TestAnAlteredRecordIsNotApplied(t *testing.T) {
+	t.Parallel()
+	for name, alter := range map[string]func(t *testing.T, s *Store, id string){
+		"another project": func(t *testing.T, s *Store, id string) {
+			doc := s.Redis.HGet(t.Context(), s.keys().request(id), "doc").Val()
+			s.Redis.HSet(t.Context(), s.keys().request(id), "doc", strings.ReplaceAll(doc, "payments-prod", "payments-dev"))
+		},
+		"the state, without a vote": func(t *testing.T, s *Store, id string) {
+			s.Redis.HSet(t.Context(), s.keys().request(id), "state", "approved", "apply_until", "99999999999999")
+			s.Redis.HDel(t.Context(), s.keys().request(id), "vote:"+jo.User)
+		},
+		"the requester's own vote": func(t *testing.T, s *Store, id string) {
+			s.Redis.HDel(t.Context(), s.keys().request(id), "vote:"+jo.User)
+			s.Redis.HSet(t.Context(), s.keys().request(id), "vote:"+mira.User, "1")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			p := &project{held: pagerDuty(t, newKey("0ld0"))}
+			r := inState(t, s, Approved)
+			alter(t, s, r.ID)
+			s.Redis.HSet(t.Context(), s.keys().request(r.ID), "lease_until", 0)
+			s.Redis.ZAdd(t.Context(), s.keys().due(), zNow(r.ID))
+			seen := work(t, s, p.atlas())
+			failed := seen.untilState(t, Failed)
+			assert.Equal(t, Refused, failed.Target(payments.ID).Outcome)
+			assert.Zero(t, p.sent())
+		})
+	}
+}
+
+func TestRequestsExpire(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.TTL = time.Second
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	seen := work(t, s, p.atlas())
+	submit(t, s)
+	seen.untilState(t, Pending)
+	assertSecretsKept(t, s, seen.untilState(t, Expired))
+	assert.Zero(t, p.sent())
+}
+
+// TestAtlasThatDoesNotAnswerForTooLong: trying ends, and says that it did.
+func TestAtlasThatDoesNotAnswerForTooLong(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := inState(t, s, Applying)
+	s.Redis.HSet(t.Context(), s.keys().request(r.ID), "apply_until", 1, "lease_until", 0)
+	s.Redis.ZAdd(t.Context(), s.keys().due(), zNow(r.ID))
+	seen := work(t, s, fakeAtlas{})
+	failed := seen.untilState(t, Failed)
+	assert.Contains(t, failed.Target(payments.ID).Result.Detail, "stopped trying")
+	assert.True(t, failed.Retryable())
+}
+
+// TestAPanicStopsNothingElse: one bad record must not keep others waiting.
+func TestAPanicStopsNothingElse(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	bad := strings.Repeat("bad0", 6)
+	seen := work(t, s, fakeAtlas{put: p.put, get: func(ctx context.Context, id string) (*atlas.Integration, error) {
+		if id == bad {
+			panic("a bug")
+		}
+		return p.get(ctx, id)
+	}})
+	_, err := s.Submit(t.Context(), "V0BAD", pagerDuty(t, newKey("beef")),
+		Submission{Targets: []atlas.Project{{ID: bad, Name: "bad"}}, Reason: "r"}, mira)
+	require.NoError(t, err)
+	good := submit(t, s)
+	seen.until(t, "the good request", func(r *Request) bool { return r.ID == good.ID && r.State == Pending })
+}

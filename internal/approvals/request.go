@@ -1,0 +1,281 @@
+package approvals
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+)
+
+// MaxTargets is the number of projects that one request may name: what still
+// fits one phone screen and one minute of Atlas calls.
+const MaxTargets = 20
+
+// A Submission is what was asked for. It never changes: its digest is bound to
+// the sealed secrets, so what was approved is what runs.
+type Submission struct {
+	ID        string            `json:"id"`
+	Team      string            `json:"team"`
+	Type      string            `json:"type"`
+	Plain     map[string]string `json:"plain,omitempty"`   // new plain values by field name
+	Secrets   map[string]Secret `json:"secrets,omitempty"` // what may be known of the new secrets
+	Targets   []atlas.Project   `json:"targets"`
+	Requester string            `json:"requester"` // a Slack user ID
+	Reason    string            `json:"reason"`
+	Warnings  []atlas.Warning   `json:"warnings,omitempty"`
+	Needed    int               `json:"needed"` // different approvers
+	TTL       time.Duration     `json:"ttl"`    // how long it may wait for them
+}
+
+// Secret is what may be known of a new secret.
+type Secret struct {
+	Mask        atlas.Mask `json:"mask"`
+	Fingerprint string     `json:"fingerprint"`
+}
+
+// A Request is a submission and what has become of it.
+type Request struct {
+	Submission
+
+	State     State
+	Version   int64              // rises with everything that people can see
+	Digest    string             // of the submission as it was stored, in hex
+	Votes     []Vote             // approvals so far, in no order
+	DecidedBy string             // who denied or cancelled it
+	Note      string             // why it was denied
+	Outcomes  map[string]Target  // by project ID; see Target
+	Messages  map[string]Message // by name; see Kind
+
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // when an undecided request expires
+	DecidedAt  time.Time // when it was approved or became final
+	ApplyUntil time.Time // when applying gives up on an Atlas that does not answer
+	RetryUntil time.Time // until when a failed request can be retried; zero: not at all
+	ReadAt     time.Time // the clock of Redis when this was read
+	Tries      int       // attempts in a row that Atlas did not answer
+
+	Trouble string // why it does not go on at the moment, in a sentence
+
+	doc       []byte // the submission as it was stored
+	lease     string // of the worker that claimed it, as are the three below
+	showLease string
+	showTries int
+	begun     int64 // how often an applier began: from the second time on, a PUT may already have been sent
+}
+
+// A Vote is one person's approval.
+type Vote struct {
+	User string    `json:"user"`
+	At   time.Time `json:"at"`
+}
+
+// Target is what is known of one project of a request.
+type Target struct {
+	Outcome  Outcome
+	Baseline *atlas.Integration // what Atlas showed at submission; nil until it was asked
+	Result   Result
+}
+
+// Result is what the last look at a target found.
+type Result struct {
+	Detail string             `json:"detail,omitempty"` // why it is refused or stale, in sentences for people
+	Unseen []string           `json:"unseen,omitempty"` // labels of secrets that Atlas does not show, so they are not proven
+	Shown  *atlas.Integration `json:"shown,omitempty"`  // what Atlas showed
+	At     time.Time          `json:"at,omitzero"`
+}
+
+// Message is where a message is and what it shows.
+type Message struct {
+	Ref     string `json:"ref"`     // opaque here
+	Version int64  `json:"version"` // of the request, as shown
+}
+
+// Target returns what is known of a target; before Atlas was asked, that it waits.
+func (r *Request) Target(projectID string) Target {
+	if target, ok := r.Outcomes[projectID]; ok {
+		return target
+	}
+	return Target{Outcome: Waiting}
+}
+
+// Catalog returns the type of the integrations.
+func (r *Request) Catalog() *atlas.Type {
+	t, ok := atlas.FindType(r.Type)
+	if !ok {
+		return &atlas.Type{Name: r.Type, Title: r.Type}
+	}
+	return t
+}
+
+// Retryable reports whether trying again can help: a refused target is left, and
+// the secrets are still there.
+func (r *Request) Retryable() bool {
+	return r.State == Failed && !r.RetryUntil.IsZero() && r.ReadAt.Before(r.RetryUntil)
+}
+
+// ApprovedBy reports whether the user has approved the request.
+func (r *Request) ApprovedBy(user string) bool {
+	for _, vote := range r.Votes {
+		if vote.User == user {
+			return true
+		}
+	}
+	return false
+}
+
+// Doubts are the warnings for requester and approver: those of the form, and
+// those that what Atlas holds now gives rise to. They come without a value.
+func (r *Request) Doubts() []string {
+	var doubts []string
+	for _, w := range r.Warnings {
+		doubts = append(doubts, w.Say)
+	}
+	t := r.Catalog()
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		if !f.Secret() {
+			continue
+		}
+		if same := r.targetsWith(func(now *atlas.Integration) bool { return r.looksTheSame(f, now) }); same != "" {
+			doubts = append(doubts, fmt.Sprintf("%s looks like the one that is set now (%s).", f.Label, same))
+		}
+		if lost := r.targetsWith(func(now *atlas.Integration) bool { return r.leavesOut(f, now) }); lost != "" {
+			doubts = append(doubts, fmt.Sprintf("%s is left empty, so Atlas may remove the one that is set now (%s).", f.Label, lost))
+		}
+	}
+	if unknown := r.targetsWith(func(now *atlas.Integration) bool { return len(now.Unknown) > 0 }); unknown != "" {
+		doubts = append(doubts, fmt.Sprintf("Atlas shows settings that this bot does not know, and may reset them (%s).", unknown))
+	}
+	return doubts
+}
+
+func (r *Request) looksTheSame(f *atlas.Field, now *atlas.Integration) bool {
+	next, sent := r.Secrets[f.Name]
+	mask, shown := now.Masks[f.Name]
+	return sent && shown && mask.LastFour != "" && mask == next.Mask
+}
+
+func (r *Request) leavesOut(f *atlas.Field, now *atlas.Integration) bool {
+	_, sent := r.Secrets[f.Name]
+	_, shown := now.Masks[f.Name]
+	return !sent && shown
+}
+
+// targetsWith names the projects whose baseline the test is true of.
+func (r *Request) targetsWith(test func(now *atlas.Integration) bool) string {
+	var names []string
+	for _, p := range r.Targets {
+		if now := r.Target(p.ID).Baseline; now != nil && test(now) {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) > 3 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:2], ", "), len(names)-2)
+	}
+	return strings.Join(names, ", ")
+}
+
+// RequestID is the ID of the request that a view submits. A view submits once,
+// so a submission that arrives twice has the ID of the request it already made.
+func RequestID(team, viewID string) string {
+	sum := sha256.Sum256([]byte(team + "\x00" + viewID))
+	return "req_" + crockford.EncodeToString(sum[:])[:10]
+}
+
+// crockford is without the letters that are taken for digits, since IDs are read
+// aloud and typed.
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+var requestID = regexp.MustCompile(`^req_[0-9A-HJKMNP-TV-Z]{10}$`)
+
+// ParseRequestID reads an ID as people type it: any case, with or without req_.
+func ParseRequestID(typed string) (string, bool) {
+	typed = strings.ToUpper(strings.Trim(typed, "`<> "))
+	id := "req_" + strings.TrimPrefix(typed, "REQ_")
+	return id, requestID.MatchString(id)
+}
+
+// encode gives the bytes that are stored, and digested: encoding/json writes
+// fields in order and sorts maps, so the same submission gives the same bytes.
+func (s *Submission) encode() (doc []byte, digest string, err error) {
+	doc, err = json.Marshal(s)
+	if err != nil {
+		return nil, "", fmt.Errorf("encode request %s: %w", s.ID, err)
+	}
+	return doc, digestOf(doc), nil
+}
+
+func digestOf(doc []byte) string {
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:])
+}
+
+// decodeRequest reads the hash of a request. Whatever does not read is an error:
+// a record that was tampered with is not guessed at.
+func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
+	r := &Request{
+		State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
+		Trouble: fields["trouble"], ReadAt: now, doc: []byte(fields["doc"]),
+		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])), begun: number(fields["begun"]),
+		Outcomes: map[string]Target{}, Messages: map[string]Message{},
+	}
+	errs := []error{json.Unmarshal(r.doc, &r.Submission)}
+	r.Version = number(fields["version"])
+	r.Tries = int(number(fields["tries"]))
+	r.CreatedAt = clock(fields["created"])
+	r.ExpiresAt = clock(fields["expires"])
+	r.DecidedAt = clock(fields["decided"])
+	r.ApplyUntil = clock(fields["apply_until"])
+	r.RetryUntil = clock(fields["retry_until"])
+	for name, value := range fields {
+		kind, key, _ := strings.Cut(name, ":")
+		target := r.Outcomes[key]
+		switch kind {
+		case "vote":
+			r.Votes = append(r.Votes, Vote{User: key, At: clock(value)})
+		case "message":
+			var m Message
+			errs = append(errs, json.Unmarshal([]byte(value), &m))
+			r.Messages[key] = m
+		case "outcome":
+			target.Outcome = Outcome(value)
+			r.Outcomes[key] = target
+		case "baseline":
+			errs = append(errs, json.Unmarshal([]byte(value), &target.Baseline))
+			r.Outcomes[key] = target
+		case "result":
+			errs = append(errs, json.Unmarshal([]byte(value), &target.Result))
+			r.Outcomes[key] = target
+		}
+	}
+	slices.SortFunc(r.Votes, func(a, b Vote) int { return a.At.Compare(b.At) })
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("read request %s: the record in Redis is not readable: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// clock reads a time of Redis: milliseconds since 1970.
+func clock(ms string) time.Time {
+	if n := number(ms); n > 0 {
+		return time.UnixMilli(n).UTC()
+	}
+	return time.Time{}
+}

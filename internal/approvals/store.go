@@ -1,0 +1,298 @@
+package approvals
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
+)
+
+// How long things may take.
+const (
+	// applyWindow is how long applying goes on against an Atlas that does not
+	// answer. After it, a change would surprise people more than its absence.
+	applyWindow = time.Hour
+	// unreadGrace is how long the first message waits for Atlas to be read, so
+	// that people normally get one message with everything rather than two.
+	unreadGrace = 1500 * time.Millisecond
+	// applyGrace is how long Atlas normally takes at most, so that people see the
+	// result and not each step.
+	applyGrace = 700 * time.Millisecond
+	// retryWindow is how long the secrets of a failed request are kept for another try.
+	retryWindow = time.Hour
+	// slack keeps what one deadline guards a little longer than the deadline.
+	slack = 10 * time.Minute
+)
+
+// Store keeps requests in Redis and carries out their moves. Each is one Lua
+// script: it checks the state, the actor and the clock of Redis, and writes
+// everything or nothing. Its methods are safe for use by several goroutines and
+// processes.
+type Store struct {
+	Redis     redis.UniversalClient
+	Sealer    *secret.Sealer
+	Team      string // the Slack workspace
+	TTL       time.Duration
+	Retention time.Duration // how long a decided request stays in history
+	Needed    int           // approvers
+	Log       *slog.Logger  // nil is silent
+
+	work, show queue // local ones, woken by what moves here; see Reconciler and Projector
+}
+
+// Actor is who does something, and by way of what (card, command, modal…).
+type Actor struct {
+	User string // a Slack user ID; empty: the bot itself
+	Via  string
+}
+
+// Errors that tell the person who asked why nothing happened.
+var (
+	ErrNotFound     = errors.New("there is no such request")
+	ErrOwnRequest   = errors.New("the requester cannot decide on their own request")
+	ErrNotRequester = errors.New("only the requester can cancel a request")
+	ErrVotedAlready = errors.New("this person has approved it already")
+	ErrTooLate      = errors.New("it is too late to retry: the new values are wiped")
+)
+
+// StateError is that a request is no longer, or not yet, in a state in which what
+// was asked for can happen.
+type StateError struct{ Request *Request }
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("request %s is %s", e.Request.ID, e.Request.State)
+}
+
+// Submit keeps a new request with its secrets sealed. ID, team, approvers needed
+// and time to live are filled in. The same view submitted again finds the request
+// it made.
+func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Settings, sub Submission, by Actor) (*Request, error) {
+	sub.ID, sub.Team, sub.Requester = RequestID(s.Team, viewID), s.Team, by.User
+	sub.Needed, sub.TTL = max(s.Needed, 1), s.TTL
+	sub.Type, sub.Plain, sub.Secrets = settings.Type.Name, settings.Complete(), s.known(settings)
+
+	doc, digest, err := sub.encode()
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.Sealer.Seal(settings.Secrets, []byte(digest))
+	if err != nil {
+		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
+	}
+	lists := []string{s.keys().person(sub.Requester)}
+	for _, p := range sub.Targets {
+		lists = append(lists, s.keys().project(p.ID))
+	}
+	life := sub.TTL + applyWindow + retryWindow + slack
+	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...),
+		doc, digest, sealed, sub.TTL.Milliseconds(), (sub.TTL + slack).Milliseconds(), sub.Needed,
+		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change())
+	if err != nil {
+		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
+	}
+	s.moved(reply.request)
+	return reply.request, nil
+}
+
+// known reduces the new secrets to what may be known of them.
+func (s *Store) known(settings *atlas.Settings) map[string]Secret {
+	known := map[string]Secret{}
+	for name, value := range settings.Secrets {
+		if f, ok := settings.Type.Field(name); ok && !value.IsZero() {
+			known[name] = Secret{Mask: f.Mask(value), Fingerprint: s.Sealer.Fingerprint(value)}
+		}
+	}
+	return known
+}
+
+// change is what the submission asks for, for the audit trail.
+func (s *Submission) change() string {
+	text, err := json.Marshal(map[string]any{
+		"type": s.Type, "plain": s.Plain, "secrets": s.Secrets, "targets": s.Targets, "reason": s.Reason, "needed": s.Needed,
+	})
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// Approve counts one approver's vote; the last one needed approves the request.
+// Whether the person is an approver is the caller's to know.
+func (s *Store) Approve(ctx context.Context, id string, by Actor) (*Request, error) {
+	return s.act(ctx, Approve, approveScript, id, by,
+		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds())
+}
+
+// Deny ends a pending request.
+func (s *Store) Deny(ctx context.Context, id, why string, by Actor) (*Request, error) {
+	return s.act(ctx, Deny, denyScript, id, by, why)
+}
+
+// Cancel takes back a request that nobody has decided; only its requester can.
+func (s *Store) Cancel(ctx context.Context, id string, by Actor) (*Request, error) {
+	return s.act(ctx, Cancel, cancelScript, id, by)
+}
+
+// Retry has the refused targets of a failed request tried again.
+func (s *Store) Retry(ctx context.Context, id string, by Actor) (*Request, error) {
+	return s.act(ctx, Retry, retryScript, id, by,
+		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds())
+}
+
+// act carries out what a person asked for and turns the script's word into an
+// error. With an error that is about the request, the request comes along.
+func (s *Store) act(ctx context.Context, event Event, script *redis.Script, id string, by Actor, args ...any) (*Request, error) {
+	reply, err := s.run(ctx, script, id, by, s.keys().move(id), args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s request %s: %w", event, id, err)
+	}
+	switch reply.word {
+	case "ok":
+		s.moved(reply.request)
+		return reply.request, nil
+	case "missing":
+		return nil, ErrNotFound
+	case "own":
+		return reply.request, ErrOwnRequest
+	case "not_requester":
+		return reply.request, ErrNotRequester
+	case "again":
+		return reply.request, ErrVotedAlready
+	case "late":
+		return reply.request, ErrTooLate
+	default:
+		s.moved(reply.request) // the script may have expired it
+		return reply.request, &StateError{Request: reply.request}
+	}
+}
+
+// Refuse notes in the audit trail that somebody tried what they may not.
+func (s *Store) Refuse(ctx context.Context, id string, by Actor, tried, why string) error {
+	if _, err := s.run(ctx, refuseScript, id, by, s.keys().move(id), tried, why); err != nil {
+		return fmt.Errorf("note a refused %s of request %s: %w", tried, id, err)
+	}
+	return nil
+}
+
+// Get reads a request.
+func (s *Store) Get(ctx context.Context, id string) (*Request, error) {
+	requests, err := s.read(ctx, []string{id})
+	if err != nil {
+		return nil, fmt.Errorf("read request %s: %w", id, err)
+	}
+	if len(requests) == 0 {
+		return nil, ErrNotFound
+	}
+	return requests[0], nil
+}
+
+// Undecided lists the requests to which something is still to happen, newest first.
+func (s *Store) Undecided(ctx context.Context, offset, most int) ([]*Request, error) {
+	return s.list(ctx, s.keys().open(), offset, most)
+}
+
+// OfProject lists the requests that named a project, newest first.
+func (s *Store) OfProject(ctx context.Context, projectID string, offset, most int) ([]*Request, error) {
+	return s.list(ctx, s.keys().project(projectID), offset, most)
+}
+
+// OfPerson lists the requests that somebody made, newest first.
+func (s *Store) OfPerson(ctx context.Context, user string, offset, most int) ([]*Request, error) {
+	return s.list(ctx, s.keys().person(user), offset, most)
+}
+
+// Decided lists the requests that were decided, newest first.
+func (s *Store) Decided(ctx context.Context, offset, most int) ([]*Request, error) {
+	return s.list(ctx, s.keys().history(), offset, most)
+}
+
+func (s *Store) list(ctx context.Context, key string, offset, most int) ([]*Request, error) {
+	ids, err := s.Redis.ZRevRange(ctx, key, int64(offset), int64(offset+most-1)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
+	requests, err := s.read(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
+	return requests, nil
+}
+
+// read reads requests in one round trip, and with them the clock by which their
+// deadlines count. Those past their retention are left out.
+func (s *Store) read(ctx context.Context, ids []string) ([]*Request, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	hashes := make([]*redis.MapStringStringCmd, len(ids))
+	var now *redis.TimeCmd
+	_, err := s.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		now = p.Time(ctx)
+		for i, id := range ids {
+			hashes[i] = p.HGetAll(ctx, s.keys().request(id))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var requests []*Request
+	for _, hash := range hashes {
+		if len(hash.Val()) == 0 {
+			continue
+		}
+		r, err := decodeRequest(hash.Val(), now.Val())
+		if err != nil {
+			return nil, err
+		}
+		requests = append(requests, r)
+	}
+	return requests, nil
+}
+
+// Adopt has a message about a request drawn again, also one that nobody remembers
+// posting because the bot died between the two.
+func (s *Store) Adopt(ctx context.Context, r *Request, kind Kind, ref string) error {
+	name := string(kind) + "@" + ref
+	for known, m := range r.Messages {
+		if m.Ref == ref {
+			name = known
+		}
+	}
+	message, err := json.Marshal(Message{Ref: ref})
+	if err != nil {
+		return fmt.Errorf("adopt a message of request %s: %w", r.ID, err)
+	}
+	if _, err := s.run(ctx, adoptScript, r.ID, Actor{}, s.keys().move(r.ID), name, message); err != nil {
+		return fmt.Errorf("adopt a message of request %s: %w", r.ID, err)
+	}
+	s.show.wake(r.ID)
+	return nil
+}
+
+func (s *Store) keys() keys { return keys{s.Team} }
+
+// moved wakes the local workers for a request that moved, so that they need not
+// find out. What is not woken here, their regular look finds.
+func (s *Store) moved(r *Request) {
+	if r.State == Submitted || r.State == Approved {
+		s.work.wake(r.ID)
+	}
+	if r.State != Submitted && r.State != Approved && r.State != Applying {
+		s.show.wake(r.ID)
+	}
+}
+
+func (s *Store) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
