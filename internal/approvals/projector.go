@@ -91,9 +91,7 @@ func (p *Projector) drawKinds(ctx context.Context, r *Request, kinds []Kind, dra
 	var guard sync.Mutex
 	var drawing errgroup.Group
 	for name, kind := range r.wanted(kinds) {
-		guard.Lock()
 		now := r.Messages[name]
-		guard.Unlock()
 		if now.Ref != "" && now.Version >= r.Version {
 			continue
 		}

@@ -3,6 +3,7 @@ package approvals
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,7 +62,9 @@ type told chan *Request
 
 func (c told) Show(_ context.Context, r *Request, kind Kind, ref string) (string, error) {
 	if kind == DM {
-		c <- r
+		shown := *r
+		shown.Messages = maps.Clone(r.Messages)
+		c <- &shown
 	}
 	return string(kind) + ":1", nil
 }
