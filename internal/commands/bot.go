@@ -1,0 +1,187 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+)
+
+// Slack waits three seconds for an ack. This is how they are shared out.
+const (
+	redisTime  = 1500 * time.Millisecond // for a move of a request
+	peopleTime = 1200 * time.Millisecond // to find out who somebody is
+	atlasTime  = 2500 * time.Millisecond // for what a form shows, after the ack
+	answerTime = 5 * time.Second         // for an answer after the ack
+)
+
+// Atlas is what the commands need of the Admin API.
+type Atlas interface {
+	Projects(ctx context.Context) ([]atlas.Project, error)
+	Integration(ctx context.Context, projectID string, t *atlas.Type) (*atlas.Integration, error)
+	Integrations(ctx context.Context, projectID string) ([]*atlas.Integration, error)
+}
+
+// Bot answers what Slack delivers.
+type Bot struct {
+	Log      *slog.Logger // nil is silent
+	Slack    *slack.Client
+	HTTP     *http.Client // for response URLs; nil: one with a timeout
+	Requests *approvals.Store
+	Atlas    Atlas
+
+	Team       string          // the workspace; payloads of another are dropped
+	AppID      string          // the app, likewise; empty is not compared
+	Channel    string          // where cards go
+	Approvers  []string        // user and user group IDs
+	Requesters []string        // the same; empty: every full member
+	Projects   []atlas.Project // the only ones offered and accepted; empty: all that the credentials see
+
+	// Dropped is told of every payload of another workspace or app; may be nil.
+	Dropped func(reason string)
+
+	people   people
+	projects projectList
+}
+
+// An Ack answers an envelope, once. Its error says that Slack did not get it.
+type Ack func(payload any) error
+
+// Handle answers one payload of a type that Slack's envelopes have. It acks
+// everything: an empty ack says that there is nothing to say. What people did is
+// kept before it is acked; what merely follows comes after.
+func (b *Bot) Handle(ctx context.Context, envelopeType string, payload json.RawMessage, ack Ack) {
+	switch envelopeType {
+	case "slash_commands":
+		var c slashCommand
+		if !b.read(ctx, envelopeType, payload, &c) || b.foreign(ctx, c.TeamID, c.AppID) {
+			b.acked(ctx, ack, nil)
+			return
+		}
+		b.command(ctx, &c, ack)
+	case "interactive":
+		var i interaction
+		if !b.read(ctx, envelopeType, payload, &i) || b.foreign(ctx, i.team(), i.AppID) {
+			b.acked(ctx, ack, nil)
+			return
+		}
+		b.interaction(ctx, &i, ack)
+	default:
+		b.acked(ctx, ack, nil)
+	}
+}
+
+func (b *Bot) interaction(ctx context.Context, i *interaction, ack Ack) {
+	switch {
+	case i.Type == "block_suggestion" && i.ActionID == modals.ActionProject:
+		b.suggest(ctx, i, ack)
+	case i.Type == "view_submission" && i.View != nil && i.View.CallbackID == modals.CallbackUpdate:
+		b.submit(ctx, i, ack)
+	case i.Type == "view_submission" && i.View != nil && i.View.CallbackID == modals.CallbackDeny:
+		b.denyWithReason(ctx, i, ack)
+	case i.Type == "block_actions" && len(i.Actions) > 0:
+		b.action(ctx, i, ack)
+	default:
+		b.acked(ctx, ack, nil)
+	}
+}
+
+func (b *Bot) action(ctx context.Context, i *interaction, ack Ack) {
+	switch action := i.Actions[0]; action.ActionID {
+	case modals.ActionProject, modals.ActionType:
+		b.redrawForm(ctx, i, ack)
+	case modals.ActionApprove:
+		b.approve(ctx, i, action.Value, ack)
+	case modals.ActionDeny:
+		b.askWhy(ctx, i, action.Value, ack)
+	case modals.ActionCancel:
+		b.cancel(ctx, i, action.Value, ack)
+	case modals.ActionRetry:
+		b.retry(ctx, i, action.Value, ack)
+	case modals.ActionNewUpdate:
+		b.newUpdate(ctx, i, action.Value, ack)
+	default:
+		b.acked(ctx, ack, nil)
+	}
+}
+
+func (b *Bot) read(ctx context.Context, envelopeType string, payload json.RawMessage, into any) bool {
+	if err := read(payload, into); err != nil {
+		b.log().WarnContext(ctx, "read a payload", "type", envelopeType, "error", err)
+		return false
+	}
+	return true
+}
+
+// foreign reports whether a payload comes from another workspace or is meant for
+// another app: such a payload gets no answer, whatever it asks for.
+func (b *Bot) foreign(ctx context.Context, team, app string) bool {
+	reason := ""
+	switch {
+	case team != b.Team:
+		reason = "team"
+	case b.AppID != "" && app != b.AppID:
+		reason = "app"
+	default:
+		return false
+	}
+	b.log().WarnContext(ctx, "dropped a payload of another "+reason, "team", team, "app", app)
+	if b.Dropped != nil {
+		b.Dropped(reason)
+	}
+	return true
+}
+
+// acked sends the ack. That it did not arrive needs no more than a line: the
+// person sees Slack's own error, and what they did is kept or was not begun.
+func (b *Bot) acked(ctx context.Context, ack Ack, payload any) {
+	if err := ack(payload); err != nil {
+		b.log().WarnContext(ctx, "ack", "error", err)
+	}
+}
+
+// respond answers a command or a click for the eyes of one person only.
+func (b *Bot) respond(ctx context.Context, responseURL, user, channel string, m modals.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	var err error
+	switch {
+	case responseURL != "":
+		err = slack.PostWebhookCustomHTTPContext(ctx, responseURL, b.http(), &slack.WebhookMessage{
+			Text: m.Text, Blocks: &slack.Blocks{BlockSet: m.Blocks}, ResponseType: slack.ResponseTypeEphemeral,
+		})
+	case channel != "":
+		_, err = b.Slack.PostEphemeralContext(ctx, channel, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	default: // clicked in a view: the answer goes to the person directly
+		_, _, err = b.Slack.PostMessageContext(ctx, user, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	}
+	if err != nil {
+		b.log().WarnContext(ctx, "answer", "user", user, "error", slackFault(err))
+	}
+}
+
+// ephemeral is the ack of a command that answers it at once.
+func ephemeral(m modals.Message) any {
+	return slack.Msg{ResponseType: slack.ResponseTypeEphemeral, Text: m.Text, Blocks: slack.Blocks{BlockSet: m.Blocks}}
+}
+
+func (b *Bot) log() *slog.Logger {
+	if b.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return b.Log
+}
+
+func (b *Bot) http() *http.Client {
+	if b.HTTP == nil {
+		return &http.Client{Timeout: answerTime}
+	}
+	return b.HTTP
+}

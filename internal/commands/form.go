@@ -1,0 +1,208 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+)
+
+// What the form says about the values that Atlas has now.
+const (
+	readingNote      = "Reading what Atlas has now…"
+	atlasAwayAtInput = "Atlas does not list its projects at the moment, so nothing was sent. What you typed is still here: try again in a minute."
+)
+
+func formNotOpened() modals.Message {
+	return modals.Say("Slack did not let the bot open the form in time. Nothing was changed. Try again.")
+}
+
+// openForm opens the form first, since Slack's trigger lives three seconds, and
+// fills in the current values when Atlas has given them.
+func (b *Bot) openForm(ctx context.Context, trigger string, form modals.Form, complain func(modals.Message)) {
+	fill := form.Type != nil && len(form.Projects) > 0
+	if fill {
+		form.Note = readingNote
+	}
+	call, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	opened, err := b.Slack.OpenViewContext(call, trigger, form.View())
+	if err != nil {
+		b.log().WarnContext(ctx, "open the form", "error", slackFault(err))
+		complain(formNotOpened())
+		return
+	}
+	if fill {
+		b.fillForm(ctx, opened.ID, opened.Hash, form)
+	}
+}
+
+// redrawForm follows a choice of projects or type. The choice that is newest
+// wins: an update that comes late finds another hash, and changes nothing.
+func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
+	b.acked(ctx, ack, nil)
+	if i.View == nil {
+		return
+	}
+	in := modals.ReadForm(i.View.State)
+	projects, err := b.offered(ctx)
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+	}
+	form := modals.Form{
+		Offered: projects, Projects: chosen(projects, in.Projects), Type: in.Type,
+		Generation: in.Generation, Plain: in.Edited(i.View.PrivateMetadata),
+	}
+	fill := form.Type != nil && form.Type.Discontinued == "" && len(form.Projects) > 0
+	if fill {
+		form.Note = readingNote
+	}
+	hash := i.View.Hash
+	if i.Actions[0].ActionID == modals.ActionType || !fill {
+		if hash = b.updateView(ctx, i.View.ID, hash, form); hash == "" {
+			return
+		}
+	}
+	if fill {
+		b.fillForm(ctx, i.View.ID, hash, form)
+	}
+}
+
+// fillForm puts into an open form what Atlas holds now. If Atlas is slow or says
+// no, the form says so and works all the same.
+func (b *Bot) fillForm(ctx context.Context, viewID, hash string, form modals.Form) {
+	call, cancel := context.WithTimeout(ctx, atlasTime)
+	defer cancel()
+	current, problem := b.current(call, form.Projects, form.Type)
+	form.Note = problem
+	if len(current) > 0 {
+		form.Current = current
+		form.Generation++
+	}
+	b.updateView(ctx, viewID, hash, form)
+}
+
+// current reads what the chosen projects hold. The note says what is missing.
+func (b *Bot) current(ctx context.Context, projects []atlas.Project, t *atlas.Type) (found map[string]*atlas.Integration, note string) {
+	found = map[string]*atlas.Integration{}
+	var guard sync.Mutex
+	var reading errgroup.Group
+	reading.SetLimit(4)
+	for _, p := range projects[:min(len(projects), approvals.MaxTargets)] {
+		reading.Go(func() error {
+			shown, err := b.Atlas.Integration(ctx, p.ID, t)
+			guard.Lock()
+			defer guard.Unlock()
+			var refusal *atlas.Error
+			switch {
+			case err == nil:
+				found[p.ID] = shown
+			case errors.As(err, &refusal) && refusal.Code == "INTEGRATION_NOT_CONFIGURED":
+				note = fmt.Sprintf("%s has no %s integration, so there is nothing to update. Set it up in Atlas first, or take the project out.", p.Name, t.Title)
+			case note == "":
+				b.log().InfoContext(ctx, "read current values", "project", p.ID, "type", t.Name, "error", err)
+				note = fmt.Sprintf("Atlas did not say in time what %s has now. The form works without; the approver will see both.", p.Name)
+			}
+			return nil
+		})
+	}
+	_ = reading.Wait() // they report in found and note
+	return found, note
+}
+
+// updateView redraws an open view and returns its new hash, or nothing if it was
+// closed or changed meanwhile.
+func (b *Bot) updateView(ctx context.Context, viewID, hash string, form modals.Form) string {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	updated, err := b.Slack.UpdateViewContext(ctx, form.View(), "", hash, viewID)
+	if err != nil {
+		if !refused(err, "hash_conflict", "not_found") {
+			b.log().WarnContext(ctx, "update the form", "error", slackFault(err))
+		}
+		return ""
+	}
+	return updated.Hash
+}
+
+// suggest answers the search for a project.
+func (b *Bot) suggest(ctx context.Context, i *interaction, ack Ack) {
+	projects, err := b.offered(ctx)
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+	}
+	b.acked(ctx, ack, modals.ProjectOptions(projects, i.Value))
+}
+
+// submit takes the form. What is kept is kept before the ack; if anything is
+// wrong, the form stays open with what was typed.
+func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
+	in := modals.ReadForm(i.View.State)
+	by := approvals.Actor{User: i.User.ID, Via: "form"}
+	complain := func(sentence string) {
+		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(map[string]string{in.ReasonBlock(): sentence}))
+	}
+	projects, err := b.offered(ctx)
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+		complain(atlasAwayAtInput)
+		return
+	}
+	allowed := func(id string) bool {
+		return slices.ContainsFunc(projects, func(p atlas.Project) bool { return p.ID == id })
+	}
+	problems, warnings := in.Check(allowed)
+	if len(problems) > 0 {
+		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
+		return
+	}
+	if who := b.requester(ctx, by.User); who != may {
+		complain(modals.MayNotRequest(who).Text)
+		b.refused(ctx, "", by, "update", who)
+		return
+	}
+	call, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	r, err := b.Requests.Submit(call, i.View.ID, in.Settings, approvals.Submission{
+		Targets: chosen(projects, in.Projects), Reason: in.Reason, Warnings: warnings,
+	}, by)
+	if err != nil {
+		b.log().ErrorContext(ctx, "submit", "user", by.User, "type", in.Type.Name, "error", err)
+		complain(modals.NothingSent)
+		return
+	}
+	view := modals.SubmittedView(r, b.approversMarkup())
+	b.acked(ctx, ack, slack.NewUpdateViewSubmissionResponse(&view))
+}
+
+// newUpdate opens the form again for what a request was about.
+func (b *Bot) newUpdate(ctx context.Context, i *interaction, id string, ack Ack) {
+	b.acked(ctx, ack, nil)
+	if who := b.requester(ctx, i.User.ID); who != may {
+		b.answer(ctx, i, modals.MayNotRequest(who))
+		return
+	}
+	projects, err := b.offered(ctx)
+	form := modals.Form{Offered: projects}
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+	}
+	call, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	if r, err := b.Requests.Get(call, id); err == nil {
+		var ids []string
+		for _, p := range r.Targets {
+			ids = append(ids, p.ID)
+		}
+		form.Type, form.Projects, form.Reason = r.Catalog(), chosen(projects, ids), r.Reason
+	}
+	b.openForm(ctx, i.TriggerID, form, func(m modals.Message) { b.answer(ctx, i, m) })
+}

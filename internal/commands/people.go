@@ -1,0 +1,180 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+)
+
+// remembered is how long an answer of Slack about people holds.
+const remembered = time.Minute
+
+// may is the standing of somebody whom nothing keeps from it.
+const may modals.Standing = ""
+
+// requester finds out whether somebody may make requests.
+func (b *Bot) requester(ctx context.Context, user string) modals.Standing {
+	return b.listed(ctx, user, b.Requesters)
+}
+
+// approver finds out whether somebody may decide on requests.
+func (b *Bot) approver(ctx context.Context, user string) modals.Standing {
+	if len(b.Approvers) == 0 {
+		return modals.Unlisted // no list, no approver
+	}
+	return b.listed(ctx, user, b.Approvers)
+}
+
+// listed asks Slack who somebody is and whether they are on a list of people and
+// user groups; an empty list holds every full member.
+func (b *Bot) listed(ctx context.Context, user string, list []string) modals.Standing {
+	ctx, cancel := context.WithTimeout(ctx, peopleTime)
+	defer cancel()
+	var person modals.Standing
+	var member bool
+	asking, ctx := errgroup.WithContext(ctx)
+	asking.Go(func() (err error) {
+		person, err = b.people.standing(ctx, b.Slack, b.Team, user)
+		return err
+	})
+	asking.Go(func() (err error) {
+		member, err = b.people.onList(ctx, b.Slack, user, list)
+		return err
+	})
+	err := asking.Wait()
+	switch {
+	case err != nil:
+		b.log().WarnContext(ctx, "ask slack who somebody is", "user", user, "error", slackFault(err))
+		return modals.Unknown
+	case person != may:
+		return person
+	case !member && len(list) > 0:
+		return modals.Unlisted
+	default:
+		return may
+	}
+}
+
+// people remembers for a minute what Slack said about people and user groups.
+type people struct {
+	users  memory[modals.Standing]
+	groups memory[[]string]
+}
+
+func (p *people) standing(ctx context.Context, api *slack.Client, team, user string) (modals.Standing, error) {
+	return p.users.get(user, func() (modals.Standing, error) {
+		u, err := api.GetUserInfoContext(ctx, user)
+		if err != nil {
+			if refused(err, "user_not_found", "user_not_visible") {
+				return modals.Stranger, nil
+			}
+			return modals.Unknown, fmt.Errorf("users.info %s: %w", user, err)
+		}
+		switch {
+		case u.IsStranger || u.TeamID != team:
+			return modals.Stranger, nil
+		case u.Deleted:
+			return modals.Deactivated, nil
+		case u.IsBot || u.IsAppUser && u.IsWorkflowBot:
+			return modals.Bot, nil
+		case u.IsRestricted || u.IsUltraRestricted:
+			return modals.Guest, nil
+		default:
+			return may, nil
+		}
+	})
+}
+
+// onList reports whether the user stands on the list or in one of its groups. A
+// group that cannot be read counts for nothing, unless it might be the one that
+// decides.
+func (p *people) onList(ctx context.Context, api *slack.Client, user string, list []string) (bool, error) {
+	if slices.Contains(list, user) {
+		return true, nil
+	}
+	var unread error
+	for _, id := range list {
+		if !strings.HasPrefix(id, "S") {
+			continue
+		}
+		members, err := p.groups.get(id, func() ([]string, error) {
+			return api.GetUserGroupMembersContext(ctx, id)
+		})
+		if err != nil {
+			unread = fmt.Errorf("usergroups.users.list %s: %w", id, err)
+			continue
+		}
+		if slices.Contains(members, user) {
+			return true, nil
+		}
+	}
+	return false, unread
+}
+
+// memory keeps answers for a minute. Errors are not kept.
+type memory[V any] struct {
+	guard   sync.Mutex
+	answers map[string]answer[V]
+}
+
+type answer[V any] struct {
+	value V
+	until time.Time
+}
+
+func (m *memory[V]) get(key string, ask func() (V, error)) (V, error) {
+	m.guard.Lock()
+	known, ok := m.answers[key]
+	m.guard.Unlock()
+	if ok && time.Now().Before(known.until) {
+		return known.value, nil
+	}
+	value, err := ask()
+	if err != nil {
+		return value, err
+	}
+	m.guard.Lock()
+	defer m.guard.Unlock()
+	if m.answers == nil || len(m.answers) > 10_000 { // of a workspace that large, start over
+		m.answers = map[string]answer[V]{}
+	}
+	m.answers[key] = answer[V]{value, time.Now().Add(remembered)}
+	return value, nil
+}
+
+// refused reports whether Slack answered with one of these errors.
+func refused(err error, codes ...string) bool {
+	var refusal slack.SlackErrorResponse
+	return errors.As(err, &refusal) && slices.Contains(codes, refusal.Err)
+}
+
+// slackFault says of an error of a Slack call what may be logged: its code, and
+// for a refused view where it is wrong, but nothing of what was sent.
+func slackFault(err error) string {
+	var refusal slack.SlackErrorResponse
+	if errors.As(err, &refusal) {
+		return strings.Join(append([]string{refusal.Err}, refusal.ResponseMetadata.Messages...), "; ")
+	}
+	return err.Error()
+}
+
+// approversMarkup names the approvers as people see them.
+func (b *Bot) approversMarkup() string {
+	names := make([]string, len(b.Approvers))
+	for i, id := range b.Approvers {
+		names[i] = "<@" + id + ">"
+		if strings.HasPrefix(id, "S") {
+			names[i] = "<!subteam^" + id + ">"
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,286 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+)
+
+// page is how many requests a list shows.
+const page = 10
+
+// command answers the slash command.
+func (b *Bot) command(ctx context.Context, c *slashCommand, ack Ack) {
+	words := strings.Fields(c.Text)
+	if b.holdsKey(words) {
+		b.acked(ctx, ack, ephemeral(modals.KeyInCommand()))
+		return
+	}
+	verb := "help"
+	if len(words) > 0 {
+		verb = strings.ToLower(words[0])
+		words = words[1:]
+	}
+	rest := strings.Join(words, " ")
+	switch verb {
+	case "update":
+		b.update(ctx, c, rest, ack)
+	case "list":
+		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.list(ctx, rest) })
+	case "pending":
+		b.later(ctx, c, ack, b.pending)
+	case "history":
+		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.history(ctx, rest) })
+	case "status":
+		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.status(ctx, rest) })
+	case "cancel":
+		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.cancelByID(ctx, c.UserID, rest) })
+	case "help":
+		b.acked(ctx, ack, ephemeral(modals.Help()))
+	default:
+		b.acked(ctx, ack, ephemeral(modals.UnknownCommand(verb)))
+	}
+}
+
+// later acks at once and answers when the answer is known. Only people who may
+// make or decide requests get to see any.
+func (b *Bot) later(ctx context.Context, c *slashCommand, ack Ack, find func(context.Context) modals.Message) {
+	b.acked(ctx, ack, nil)
+	m := b.mayLook(ctx, c.UserID)
+	if m == nil {
+		found := find(ctx)
+		m = &found
+	}
+	b.respond(ctx, c.ResponseURL, c.UserID, c.ChannelID, *m)
+}
+
+// mayLook says why somebody may not see requests and integrations, or nil.
+func (b *Bot) mayLook(ctx context.Context, user string) *modals.Message {
+	who := b.requester(ctx, user)
+	if who == modals.Unlisted {
+		who = b.approver(ctx, user)
+	}
+	if who == may {
+		return nil
+	}
+	m := modals.MayNotRequest(who)
+	return &m
+}
+
+// update opens the form, with what the words after "update" say filled in.
+func (b *Bot) update(ctx context.Context, c *slashCommand, rest string, ack Ack) {
+	projects, err := b.offered(ctx)
+	form := modals.Form{Offered: projects}
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+		form.Note = "Atlas does not list its projects at the moment. Type to search for one, or try again in a minute."
+	}
+	project, t, words := parseUpdate(rest, projects)
+	switch {
+	case words != "" && err == nil:
+		b.acked(ctx, ack, ephemeral(unknownWords(words, project, t, projects)))
+		return
+	case t != nil && t.Discontinued != "":
+		b.acked(ctx, ack, ephemeral(modals.Say(modals.Escape(t.Discontinued))))
+		return
+	}
+	form.Type = t
+	if project != nil {
+		form.Projects = []atlas.Project{*project}
+	}
+	b.acked(ctx, ack, nil)
+	if who := b.requester(ctx, c.UserID); who != may {
+		b.respond(ctx, c.ResponseURL, c.UserID, c.ChannelID, modals.MayNotRequest(who))
+		b.refused(ctx, "", approvals.Actor{User: c.UserID, Via: "command"}, "update", who)
+		return
+	}
+	b.openForm(ctx, c.TriggerID, form, func(m modals.Message) { b.respond(ctx, c.ResponseURL, c.UserID, c.ChannelID, m) })
+}
+
+// parseUpdate reads "[project] [TYPE]", in either order; project and type may be
+// of several words. What it cannot place, it returns.
+func parseUpdate(rest string, projects []atlas.Project) (*atlas.Project, *atlas.Type, string) {
+	words := strings.Fields(rest)
+	if len(words) == 0 {
+		return nil, nil, ""
+	}
+	if p, ok := findProject(projects, rest); ok {
+		return &p, nil, ""
+	}
+	if t, ok := atlas.FindType(rest); ok {
+		return nil, t, ""
+	}
+	for i := 1; i < len(words); i++ {
+		head, tail := strings.Join(words[:i], " "), strings.Join(words[i:], " ")
+		for _, order := range [][2]string{{head, tail}, {tail, head}} {
+			p, isProject := findProject(projects, order[0])
+			t, isType := atlas.FindType(order[1])
+			if isProject && isType {
+				return &p, t, ""
+			}
+		}
+	}
+	// One of the two is known; the rest is not.
+	for i := 1; i < len(words); i++ {
+		head, tail := strings.Join(words[:i], " "), strings.Join(words[i:], " ")
+		if t, ok := atlas.FindType(tail); ok {
+			return nil, t, head
+		}
+		if p, ok := findProject(projects, head); ok {
+			return &p, nil, tail
+		}
+	}
+	return nil, nil, rest
+}
+
+// unknownWords answers words that are neither a project nor a type, with those
+// that come nearest.
+func unknownWords(words string, project *atlas.Project, t *atlas.Type, projects []atlas.Project) modals.Message {
+	switch {
+	case t != nil: // so the words should name a project
+		return modals.UnknownProject(words, projects)
+	case project != nil:
+		return modals.UnknownType(words)
+	default:
+		asProject, asType := modals.UnknownProject(words, projects), modals.UnknownType(words)
+		return modals.Message{Text: asProject.Text + "\n" + asType.Text, Blocks: append(asProject.Blocks, asType.Blocks...)}
+	}
+}
+
+func (b *Bot) list(ctx context.Context, typed string) modals.Message {
+	projects, err := b.offered(ctx)
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+		return modals.AtlasAway()
+	}
+	if typed == "" {
+		return projectNames(projects)
+	}
+	project, ok := findProject(projects, typed)
+	if !ok {
+		return modals.UnknownProject(typed, projects)
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	found, err := b.Atlas.Integrations(ctx, project.ID)
+	if err != nil {
+		b.log().WarnContext(ctx, "list integrations", "project", project.ID, "error", err)
+		var refusal *atlas.Error
+		if errors.As(err, &refusal) && !refusal.Temporary() {
+			return modals.Say(modals.Escape(fmt.Sprintf("Atlas answered %d %s: %s\n%s", refusal.Status, refusal.Code, refusal.Detail, refusal.Advice())))
+		}
+		return modals.AtlasAway()
+	}
+	return modals.Integrations(project, found)
+}
+
+func (b *Bot) pending(ctx context.Context) modals.Message {
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	requests, err := b.Requests.Undecided(ctx, 0, page+1)
+	return b.requestList(ctx, "Waiting", requests, err)
+}
+
+func (b *Bot) history(ctx context.Context, typed string) modals.Message {
+	projects, err := b.offered(ctx)
+	if typed != "" && err != nil {
+		return modals.AtlasAway()
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	if typed == "" {
+		requests, err := b.Requests.Decided(ctx, 0, page+1)
+		return b.requestList(ctx, "History", requests, err)
+	}
+	project, ok := findProject(projects, typed)
+	if !ok {
+		return modals.UnknownProject(typed, projects)
+	}
+	requests, err := b.Requests.OfProject(ctx, project.ID, 0, page+1)
+	return b.requestList(ctx, "History of "+project.Name, requests, err)
+}
+
+func (b *Bot) requestList(ctx context.Context, title string, requests []*approvals.Request, err error) modals.Message {
+	if err != nil {
+		b.log().ErrorContext(ctx, "list requests", "error", err)
+		return modals.StorageAway()
+	}
+	more := len(requests) > page
+	return modals.Requests(title, requests[:min(len(requests), page)], more)
+}
+
+func (b *Bot) status(ctx context.Context, typed string) modals.Message {
+	id, ok := approvals.ParseRequestID(typed)
+	if !ok {
+		return modals.NotFound()
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	r, err := b.Requests.Get(ctx, id)
+	if err != nil {
+		return b.answerTo(ctx, "status", id, nil, err)
+	}
+	return modals.Status(r)
+}
+
+func (b *Bot) cancelByID(ctx context.Context, user, typed string) modals.Message {
+	id, ok := approvals.ParseRequestID(typed)
+	if !ok {
+		return modals.NotFound()
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	r, err := b.Requests.Cancel(ctx, id, approvals.Actor{User: user, Via: "command"})
+	if err != nil {
+		return b.answerTo(ctx, "cancel", id, r, err)
+	}
+	return modals.Status(r)
+}
+
+// keyForms are the forms of keys that people might type into the command, where
+// everybody's client and Slack keep them.
+var keyForms = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)^[0-9a-f]{32,}$`),
+	regexp.MustCompile(`(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`),
+	regexp.MustCompile(`^(xox[a-z]-|xapp-|mdb_sa_sk_|NRAK-)`),
+	regexp.MustCompile(`(?i)^<?https?://`),
+}
+
+// holdsKey reports whether a word looks like a key. The names and IDs of projects
+// and requests do not.
+func (b *Bot) holdsKey(words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool {
+		word = strings.Trim(word, "`'\"<>,;")
+		if _, value, assigned := strings.Cut(word, "="); assigned {
+			word = value
+		}
+		for _, form := range keyForms {
+			if form.MatchString(word) {
+				return true
+			}
+		}
+		return len(word) >= 25 && strings.ContainsFunc(word, unicode.IsDigit) && strings.ContainsFunc(word, unicode.IsLetter) && !b.projects.has(word)
+	})
+}
+
+// projectNames lists what `list` can be asked about.
+func projectNames(projects []atlas.Project) modals.Message {
+	const most = 40
+	names := make([]string, 0, most)
+	for _, p := range projects[:min(len(projects), most)] {
+		names = append(names, "• "+modals.Escape(p.Name))
+	}
+	text := "Name a project to see its integrations, like `/atlas-integration list payments-prod`.\n" + strings.Join(names, "\n")
+	if len(projects) > most {
+		text += fmt.Sprintf("\nand %d more", len(projects)-most)
+	}
+	return modals.Say(text)
+}
