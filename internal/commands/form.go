@@ -82,11 +82,8 @@ func (b *Bot) fillForm(ctx context.Context, viewID, hash string, form modals.For
 	call, cancel := context.WithTimeout(ctx, atlasTime)
 	defer cancel()
 	current, problem := b.current(call, form.Projects, form.Type)
-	form.Note = problem
-	if len(current) > 0 {
-		form.Current = current
-		form.Generation++
-	}
+	form.Note, form.Current = problem, current
+	form.Generation++ // so that the inputs show it
 	b.updateView(ctx, viewID, hash, form)
 }
 
