@@ -65,11 +65,3 @@ func chosen(projects []atlas.Project, ids []string) []atlas.Project {
 	}
 	return found
 }
-
-// has reports whether a project of this name or ID is known, without asking Atlas.
-func (l *projectList) has(typed string) bool {
-	l.guard.Lock()
-	defer l.guard.Unlock()
-	_, ok := findProject(l.known, typed)
-	return ok
-}

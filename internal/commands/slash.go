@@ -20,7 +20,7 @@ const page = 10
 // command answers the slash command.
 func (b *Bot) command(ctx context.Context, c *slashCommand, ack Ack) {
 	words := strings.Fields(c.Text)
-	if b.holdsKey(words) {
+	if holdsKey(words) {
 		b.acked(ctx, ack, ephemeral(modals.KeyInCommand()))
 		return
 	}
@@ -254,9 +254,9 @@ var keyForms = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)^<?https?://`),
 }
 
-// holdsKey reports whether a word looks like a key. The names and IDs of projects
-// and requests do not.
-func (b *Bot) holdsKey(words []string) bool {
+// holdsKey reports whether a word looks like a key. Names and IDs of projects and
+// requests do not.
+func holdsKey(words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool {
 		word = strings.Trim(word, "`'\"<>,;")
 		if _, value, assigned := strings.Cut(word, "="); assigned {
@@ -267,8 +267,18 @@ func (b *Bot) holdsKey(words []string) bool {
 				return true
 			}
 		}
-		return len(word) >= 25 && strings.ContainsFunc(word, unicode.IsDigit) && strings.ContainsFunc(word, unicode.IsLetter) && !b.projects.has(word)
+		return !projectID.MatchString(word) && slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed)
 	})
+}
+
+// alphanumeric runs of this length that mix letters and digits are keys, not names.
+var (
+	alphanumeric = regexp.MustCompile(`[0-9A-Za-z]{20,}`)
+	projectID    = regexp.MustCompile(`^[0-9a-f]{24}$`)
+)
+
+func mixed(run string) bool {
+	return strings.ContainsFunc(run, unicode.IsDigit) && strings.ContainsFunc(run, unicode.IsLetter)
 }
 
 // projectNames lists what `list` can be asked about.
