@@ -19,6 +19,8 @@ func explain(err error) (sentences string, final bool) {
 	switch {
 	case err == nil:
 		return "", false
+	case errors.Is(err, atlas.ErrNotSent):
+		return "The bot did not send this to Atlas, because Atlas would refuse it. Make a new request.", true
 	case !errors.As(err, &refusal):
 		return "Atlas does not answer at the moment. The bot keeps trying.", false
 	case refusal.Temporary():
@@ -27,6 +29,9 @@ func explain(err error) (sentences string, final bool) {
 	sentences = fmt.Sprintf("Atlas answered %s", answerOf(refusal))
 	if refusal.Detail != "" {
 		sentences += ": " + refusal.Detail
+	}
+	for _, field := range refusal.Fields {
+		sentences += fmt.Sprintf("\n%s: %s", field.Field, field.Say)
 	}
 	if advice := refusal.Advice(); advice != "" {
 		sentences += "\n" + advice

@@ -249,6 +249,11 @@ func (r *Reconciler) put(ctx context.Context, project atlas.Project, settings *a
 		return "", Result{}, err
 	}
 	proof := settings.Prove(shown)
+	if !proof.Holds() { // the answer may have been made before the change: one more look decides
+		if again, err := r.Atlas.Integration(ctx, project.ID, settings.Type); err == nil {
+			shown, proof = again, settings.Prove(again)
+		}
+	}
 	if !proof.Holds() {
 		return Refused, Result{Shown: shown, Detail: fmt.Sprintf(
 			"Atlas accepted the change but shows something else in: %s. Look at it in Atlas.", strings.Join(proof.Wrong, ", "))}, nil
