@@ -49,6 +49,7 @@ type Bot struct {
 
 	people   people
 	projects projectList
+	choices  choices
 }
 
 // An Ack answers an envelope, once. Its error says that Slack did not get it.

@@ -45,8 +45,9 @@ func (b *Bot) openForm(ctx context.Context, trigger string, form modals.Form, co
 	}
 }
 
-// redrawForm follows a choice of projects or type. The choice that is newest
-// wins: an update that comes late finds another hash, and changes nothing.
+// redrawForm follows a choice of projects or type. The choice that is newest is
+// drawn whatever was drawn meanwhile; current values that come late find another
+// hash, and change nothing.
 func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	b.acked(ctx, ack, nil)
 	if i.View == nil {
@@ -65,14 +66,49 @@ func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	if fill {
 		form.Note = readingNote
 	}
-	hash := i.View.Hash
-	if i.Actions[0].ActionID == modals.ActionType || !fill {
-		if hash = b.updateView(ctx, i.View.ID, hash, form); hash == "" {
-			return
-		}
-	}
-	if fill {
+	hash := ""
+	b.choices.follow(i.View.ID, i.Actions[0].ActionTS, func() { hash = b.updateView(ctx, i.View.ID, "", form) })
+	if fill && hash != "" {
 		b.fillForm(ctx, i.View.ID, hash, form)
+	}
+}
+
+// choices puts the redrawings of each open form in the order in which people
+// chose: Slack does not.
+type choices struct {
+	guard sync.Mutex
+	forms map[string]*choice
+}
+
+type choice struct {
+	drawing sync.Mutex
+	newest  string // action_ts
+}
+
+// mostForms bounds what is remembered about forms that were opened once.
+const mostForms = 10_000
+
+// follow draws what was chosen at a time, unless something newer was chosen.
+func (c *choices) follow(view, at string, draw func()) {
+	c.guard.Lock()
+	if c.forms == nil || len(c.forms) > mostForms {
+		c.forms = map[string]*choice{}
+	}
+	form := c.forms[view]
+	if form == nil {
+		form = &choice{}
+		c.forms[view] = form
+	}
+	form.newest = max(form.newest, at)
+	c.guard.Unlock()
+
+	form.drawing.Lock()
+	defer form.drawing.Unlock()
+	c.guard.Lock()
+	newest := form.newest == at
+	c.guard.Unlock()
+	if newest {
+		draw()
 	}
 }
 

@@ -49,6 +49,7 @@ type interaction struct {
 	} `json:"view"`
 	Actions []struct {
 		ActionID string `json:"action_id"`
+		ActionTS string `json:"action_ts"`
 		Value    string `json:"value"`
 	} `json:"actions"`
 	ActionID string `json:"action_id"` // of a block_suggestion

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -13,10 +12,9 @@ import (
 )
 
 const (
-	writeTime = 3 * time.Second
-	largest   = 19_000  // bytes of an ack; Slack closes the connection beyond 20,480
-	mostRead  = 4 << 20 // bytes of a frame: a payload holds a whole view and its state
-	closeTime = time.Second
+	writeTime = 3 * time.Second // Slack's patience for an ack; a frame that takes longer is lost
+	closeTime = time.Second     // for each half of the closing handshake
+	mostRead  = 4 << 20         // bytes of a frame: a payload holds a whole view and its state
 )
 
 // conn is one connection, from its hello to its end.
@@ -26,67 +24,93 @@ type conn struct {
 	handling context.Context
 	since    time.Time
 
-	leaving chan struct{} // closed when Slack announces the end
-	dead    chan struct{} // closed when nothing more will be read
+	leaving chan struct{} // closed when the end is announced, or is there
+	retired chan struct{} // closed when it may be closed, after grace
+	settled chan struct{} // closed when it takes no more envelopes and owes no ack
+	dead    chan struct{} // closed when nothing more will be read or written
 
-	writing sync.Mutex
+	writing chan struct{} // holds a value while a message is written
 
-	guard  sync.Mutex
-	why    string
-	gone   bool // leaving is closed
-	pinged time.Time
-	ponged time.Time
+	guard    sync.Mutex
+	why      string        // what leaving was closed for
+	grace    time.Duration // what retired was closed with
+	pinged   time.Time     // by Slack
+	ponged   time.Time
+	owed     int  // acks of envelopes that were taken
+	settling bool // it takes envelopes until none is owed
+	closed   bool // it takes no more
 }
 
 // hello is the first frame of every connection.
 type hello struct {
 	Type           string `json:"type"`
+	Reason         string `json:"reason"` // of a disconnect in its place
 	NumConnections int    `json:"num_connections"`
 	ConnectionInfo struct {
 		AppID string `json:"app_id"`
 	} `json:"connection_info"`
+	DebugInfo struct {
+		Host string `json:"host"`
+	} `json:"debug_info"`
 }
 
 func newConn(l *Listener, ws *websocket.Conn, handling context.Context) *conn {
-	return &conn{l: l, ws: ws, handling: handling, leaving: make(chan struct{}), dead: make(chan struct{})}
-}
-
-// greet waits for the hello, without which a connection is none.
-func (c *conn) greet() error {
-	c.ws.SetReadLimit(mostRead)
-	if err := c.ws.SetReadDeadline(time.Now().Add(c.l.HelloTime)); err != nil {
-		return fmt.Errorf("set up a connection: %w", err)
-	}
-	var h hello
-	if err := c.ws.ReadJSON(&h); err != nil {
-		return errors.New("slack opened a connection and did not say hello")
-	}
-	switch h.Type {
-	case "hello":
-	case "disconnect":
-		return errors.New("slack opened a connection and took it back")
-	default:
-		return fmt.Errorf("slack opened a connection and did not say hello first")
-	}
 	now := time.Now()
-	c.since, c.pinged, c.ponged = now, now, now
-	c.ws.SetPingHandler(func(data string) error {
+	c := &conn{
+		l: l, ws: ws, handling: handling, since: now, pinged: now, ponged: now,
+		leaving: make(chan struct{}), retired: make(chan struct{}),
+		settled: make(chan struct{}), dead: make(chan struct{}),
+		writing: make(chan struct{}, 1),
+	}
+	ws.SetReadLimit(mostRead)
+	ws.SetPingHandler(func(data string) error {
 		c.guard.Lock()
 		c.pinged = time.Now()
 		c.guard.Unlock()
-		return c.control(websocket.PongMessage, []byte(data))
+		return c.control(websocket.PongMessage, []byte(data), writeTime)
 	})
-	c.ws.SetPongHandler(func(string) error {
+	ws.SetPongHandler(func(string) error {
 		c.guard.Lock()
 		defer c.guard.Unlock()
 		c.ponged = time.Now()
 		return nil
 	})
-	if err := c.ws.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("set up a connection: %w", err)
+	// By itself the library would answer a close frame at once, after which no ack
+	// can be written: read answers it when the acks are out.
+	ws.SetCloseHandler(func(int, string) error { return nil })
+	return c
+}
+
+// greet waits for the hello, without which a connection is none.
+func (c *conn) greet(ctx context.Context) (hello, error) {
+	if err := c.ws.SetReadDeadline(time.Now().Add(c.l.HelloTime)); err != nil {
+		return hello{}, fmt.Errorf("wait for slack's hello: %w", err)
 	}
-	c.l.joined(c, h)
-	return nil
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.ws.NetConn().SetReadDeadline(time.Now()) // ends ReadMessage; if it fails, HelloTime does
+	})
+	_, data, err := c.ws.ReadMessage()
+	if !stop() {
+		return hello{}, fmt.Errorf("wait for slack's hello: %w", ctx.Err())
+	}
+	if err != nil {
+		return hello{}, fmt.Errorf("wait for slack's hello: %w", err)
+	}
+	var h hello
+	if err := json.Unmarshal(data, &h); err != nil && h.Type == "" {
+		return hello{}, errors.New("slack's first frame is not a hello")
+	}
+	switch h.Type {
+	case "hello":
+	case "disconnect":
+		return hello{}, &turnedAway{reason: h.Reason}
+	default:
+		return hello{}, errors.New("slack's first frame is not a hello")
+	}
+	if err := c.ws.SetReadDeadline(time.Time{}); err != nil {
+		return hello{}, fmt.Errorf("wait for slack's hello: %w", err)
+	}
+	return h, nil
 }
 
 // frame is what Slack sends: an envelope, or news about the connection.
@@ -99,58 +123,58 @@ type frame struct {
 // handler: pings must be answered.
 func (c *conn) read() {
 	defer close(c.dead)
-	defer c.l.left(c)
-	defer func() { _ = c.ws.Close() }()
 	for {
-		kind, data, err := c.ws.ReadMessage()
+		_, data, err := c.ws.ReadMessage()
 		if err != nil {
-			c.leave("closed")
+			c.finish(err)
 			return
 		}
-		var f frame
-		if kind != websocket.TextMessage || json.Unmarshal(data, &f) != nil {
-			c.undecoded(data)
-			continue
-		}
-		switch {
-		case f.Type == "disconnect":
-			c.leave(f.Reason)
-			c.drainWithin(c.l.DrainTime)
-			if f.Reason == "too_many_websockets" || f.Reason == "link_disabled" {
-				return
-			}
-		case f.ID != "":
-			f.ReceivedAt = time.Now()
-			c.handle(f.Envelope)
-		}
+		c.received(data)
 	}
 }
 
-// undecoded acks what cannot be read, if only its envelope can be told.
-func (c *conn) undecoded(data []byte) {
-	if c.l.Observe.Undecoded != nil {
-		c.l.Observe.Undecoded()
-	}
-	c.l.Log.Warn("slack sent something that is not an envelope", "bytes", len(data))
-	var id struct {
-		ID string `json:"envelope_id"`
-	}
-	if json.Unmarshal(data, &id) == nil && id.ID != "" {
-		_ = c.write(map[string]any{"envelope_id": id.ID}) // nobody is there to be told
+func (c *conn) received(data []byte) {
+	var f frame
+	err := json.Unmarshal(data, &f)
+	var odd *json.UnmarshalTypeError // one field is not as we know it; the others are read
+	switch {
+	case err != nil && !errors.As(err, &odd), f.ID == "" && f.Type != "disconnect":
+		c.undecoded(data)
+	case f.Type == "disconnect":
+		c.leave(f.Reason)
+		if advice[f.Reason] != "" { // there will be no successor to wait for
+			c.retire(0)
+		}
+	default:
+		f.ReceivedAt = time.Now()
+		c.handle(f.Envelope)
 	}
 }
 
-// drainWithin ends an old connection that Slack does not close by itself.
-func (c *conn) drainWithin(d time.Duration) {
-	_ = c.ws.SetReadDeadline(time.Now().Add(d)) // a connection that is gone already ends by itself
+// finish ends a connection that reads no more. After a close frame, or where the
+// other end only stopped sending, what is still owed may yet arrive.
+func (c *conn) finish(err error) {
+	c.leave("closed")
+	c.l.left(c)
+	c.l.Log.Debug("a connection to slack reads no more", "reason", c.reason(), "error", err)
+	c.settle(writeTime)
+	code := websocket.CloseNormalClosure
+	var closing *websocket.CloseError
+	if errors.As(err, &closing) && closing.Code != websocket.CloseAbnormalClosure { // which stands for a missing frame
+		code = closing.Code
+	}
+	c.goodbye(code)
+	_ = c.ws.Close()
 }
 
 // leave notes why the connection ends; the first reason stands.
 func (c *conn) leave(reason string) {
 	c.guard.Lock()
 	defer c.guard.Unlock()
-	if !c.gone {
-		c.gone, c.why = true, reason
+	select {
+	case <-c.leaving:
+	default:
+		c.why = reason
 		close(c.leaving)
 	}
 }
@@ -161,109 +185,99 @@ func (c *conn) reason() string {
 	return c.why
 }
 
-// handle has an envelope answered. If too many are under way already, it waits
-// for none: an ack that comes later than three seconds helps nobody.
-func (c *conn) handle(e Envelope) {
-	tell(c.l.Observe.Envelope, e.Type)
+// retire lets the connection be closed after grace, unless Slack closes it before.
+func (c *conn) retire(grace time.Duration) {
+	c.guard.Lock()
+	defer c.guard.Unlock()
 	select {
-	case c.l.handlers <- struct{}{}:
-		go func() {
-			defer func() { <-c.l.handlers }()
-			c.answered(e)
-		}()
+	case <-c.retired:
 	default:
-		c.l.Log.Error("too many envelopes at a time; one is left to slack's own error", "envelope", e.ID, "type", e.Type)
+		c.grace = grace
+		close(c.retired)
 	}
 }
 
-// answered runs the handler. Whatever it does, the envelope is acked.
-func (c *conn) answered(e Envelope) {
-	ctx, cancel := context.WithTimeout(c.handling, c.l.HandleTime)
-	defer cancel()
-	a := &answer{conn: c, envelope: &e}
-	defer a.empty()
-	defer func() {
-		if p := recover(); p != nil {
-			if c.l.Observe.Panicked != nil {
-				c.l.Observe.Panicked()
-			}
-			// Its value may be what somebody typed.
-			c.l.Log.Error("panic in a handler", "envelope", e.ID, "type", e.Type,
-				"panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+// part closes the connection when it is retired or the bot stops. Until then, and
+// until no ack is owed, it goes on reading: what Slack has sent is answered.
+func (c *conn) part() {
+	select {
+	case <-c.dead:
+		return
+	case <-c.l.stopping:
+	case <-c.retired:
+		grace := time.NewTimer(c.grace)
+		defer grace.Stop()
+		select {
+		case <-c.dead:
+			return
+		case <-c.l.stopping:
+		case <-grace.C:
 		}
-	}()
-	c.l.Handle(ctx, e, a.ack)
+	}
+	c.leave("closed")
+	c.settle(c.l.HandleTime)
+	c.goodbye(websocket.CloseNormalClosure)
+	_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(closeTime)) // if it fails, there is nothing to read
 }
 
-// answer is the one ack of an envelope.
-type answer struct {
-	conn     *conn
-	envelope *Envelope
-	once     sync.Once
+// take reports whether an envelope may be answered on this connection, and if so,
+// has the connection wait for its ack.
+func (c *conn) take() bool {
+	c.guard.Lock()
+	defer c.guard.Unlock()
+	if c.closed {
+		return false
+	}
+	c.owed++
+	return true
 }
 
-var errAcked = errors.New("the envelope was acked already")
-
-func (a *answer) ack(payload any) error {
-	err := errAcked
-	a.once.Do(func() { err = a.send(payload) })
-	return err
+// settleOne is the end of what take began.
+func (c *conn) settleOne() {
+	c.guard.Lock()
+	defer c.guard.Unlock()
+	c.owed--
+	if c.settling && c.owed == 0 {
+		c.shut()
+	}
 }
 
-func (a *answer) empty() { a.once.Do(func() { _ = a.send(nil) }) } // send logs
-
-func (a *answer) send(payload any) error {
-	frame := map[string]any{"envelope_id": a.envelope.ID}
-	if payload != nil && a.envelope.AcceptsPayload {
-		frame["payload"] = payload
+// shut has no more envelopes taken; guard is held.
+func (c *conn) shut() {
+	if !c.closed {
+		c.closed = true
+		close(c.settled)
 	}
-	err := a.conn.write(frame)
-	if errors.Is(err, errTooLarge) {
-		err = errors.Join(err, a.conn.write(map[string]any{"envelope_id": a.envelope.ID}))
-	}
-	l := a.conn.l
-	if err != nil {
-		tell(l.Observe.AckFailed, a.envelope.Type)
-		l.Log.Warn("ack an envelope", "envelope", a.envelope.ID, "type", a.envelope.Type, "error", err)
-		return err
-	}
-	if l.Observe.Acked != nil {
-		l.Observe.Acked(a.envelope.Type, time.Since(a.envelope.ReceivedAt))
-	}
-	return nil
 }
 
-// write sends one frame, on this connection and no other.
-func (c *conn) write(v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return errors.New("encode an ack")
+// settle waits until no ack is owed, at the most for d, and has no more envelopes
+// taken from then on: there is no instant at which one is taken and cannot be acked.
+func (c *conn) settle(d time.Duration) {
+	c.guard.Lock()
+	c.settling = true
+	if c.owed == 0 {
+		c.shut()
 	}
-	if len(data) > largest {
-		return errTooLarge
+	c.guard.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c.settled:
+	case <-timer.C:
+	case <-c.l.gaveUp:
+	case <-c.dead:
 	}
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	if err := c.ws.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return fmt.Errorf("write to slack: %w", err)
+	c.guard.Lock()
+	defer c.guard.Unlock()
+	if c.owed > 0 && !c.closed {
+		c.l.Log.Warn("a connection to slack ends before its acks", "envelopes", c.owed)
 	}
-	if err := c.ws.WriteMessage(websocket.TextMessage, data); err != nil {
-		return fmt.Errorf("write to slack: %w", err)
-	}
-	return nil
+	c.shut()
 }
 
-func (c *conn) control(kind int, data []byte) error {
-	err := c.ws.WriteControl(kind, data, time.Now().Add(writeTime))
-	if errors.Is(err, websocket.ErrCloseSent) {
-		return nil
-	}
-	return err
-}
-
-// ping asks the other end whether it is there, and watches for its own asking. A
+// watch asks the other end whether it is there, and looks for its own asking. A
 // connection can die without a word, and Slack goes on sending into it.
-func (c *conn) ping() {
+func (c *conn) watch() {
 	tick := time.NewTicker(c.l.PingEvery)
 	defer tick.Stop()
 	for {
@@ -271,12 +285,11 @@ func (c *conn) ping() {
 		case <-c.dead:
 			return
 		case <-tick.C:
-			_ = c.control(websocket.PingMessage, nil) // if it fails, no pong comes
 			if c.silent() {
-				c.leave("silent")
-				_ = c.ws.Close() // ends read
+				c.sever("silent")
 				return
 			}
+			_ = c.control(websocket.PingMessage, nil, writeTime) // if it fails, no pong comes
 		}
 	}
 }
@@ -284,11 +297,52 @@ func (c *conn) ping() {
 func (c *conn) silent() bool {
 	c.guard.Lock()
 	defer c.guard.Unlock()
-	return time.Since(c.ponged) > c.l.PongTime || time.Since(c.pinged) > c.l.SilenceTime
+	return time.Since(c.ponged) >= c.l.PongTime || time.Since(c.pinged) >= c.l.SilenceTime
 }
 
-// close says goodbye, and waits a little for the other end to do so too.
-func (c *conn) close(code int) {
-	_ = c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, "")) // the deadline ends it anyway
-	_ = c.ws.SetReadDeadline(time.Now().Add(closeTime))
+// sever ends a connection that cannot be talked to any more.
+func (c *conn) sever(reason string) {
+	c.leave(reason)
+	c.guard.Lock()
+	c.shut() // no ack can be written: finish need not wait for any
+	c.guard.Unlock()
+	_ = c.ws.Close() // ends read
+}
+
+// write sends one message as one frame, on this connection and no other.
+func (c *conn) write(data []byte) error {
+	timer := time.NewTimer(writeTime)
+	defer timer.Stop()
+	select {
+	case c.writing <- struct{}{}:
+		defer func() { <-c.writing }()
+	case <-timer.C:
+		return errors.New("write to slack: the connection is stuck")
+	case <-c.dead:
+		return errors.New("write to slack: the connection is gone")
+	}
+	err := c.ws.SetWriteDeadline(time.Now().Add(writeTime))
+	if err == nil {
+		err = c.ws.WriteMessage(websocket.TextMessage, data)
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, websocket.ErrCloseSent) {
+		c.sever("unwritable") // half a frame may be out: nothing can follow it
+	}
+	return fmt.Errorf("write to slack: %w", err)
+}
+
+func (c *conn) control(kind int, data []byte, within time.Duration) error {
+	err := c.ws.WriteControl(kind, data, time.Now().Add(within))
+	if err != nil && !errors.Is(err, websocket.ErrCloseSent) {
+		return fmt.Errorf("write to slack: %w", err)
+	}
+	return nil
+}
+
+// goodbye sends a close frame, unless one was sent.
+func (c *conn) goodbye(code int) {
+	_ = c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), closeTime) // the connection is closed anyway
 }

@@ -3,14 +3,13 @@ package socket
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/slack-go/slack"
-	"golang.org/x/sync/errgroup"
 )
 
 // An Envelope is one delivery of Slack.
@@ -25,9 +24,11 @@ type Envelope struct {
 }
 
 // A Handler answers an envelope. It calls ack once, as soon as what the envelope
-// asks for is kept, and may go on working after it; ack's error says that Slack
-// did not get it. An envelope whose handler returns without an ack is acked empty.
-// ctx ends when the bot has no more time for it.
+// asks for is kept, and may go on working after it. Ack's error says that Slack did
+// not get that answer: [ErrTooLarge], [ErrNotEncoded] (both of these envelopes are
+// acked empty instead), [ErrAcked], or that the connection is gone. An envelope whose
+// handler returns or panics without an ack is acked empty. ctx ends when the bot has
+// no more time for it. Handlers run concurrently.
 type Handler func(ctx context.Context, e Envelope, ack func(payload any) error)
 
 // An Opener asks Slack for the address of a connection; *slack.Client is one.
@@ -36,7 +37,7 @@ type Opener interface {
 }
 
 // A Listener keeps the connections. Its zero values are those of production;
-// tests shorten the times.
+// tests shorten the times. The zero log and observer are silent.
 type Listener struct {
 	Opener      Opener
 	Handle      Handler
@@ -44,152 +45,224 @@ type Listener struct {
 	Log         *slog.Logger
 	Observe     Observer
 
+	OpenEvery   time.Duration // one opening for each connection in this time, in the long run
+	OpenTime    time.Duration // how long an address, and then dialling it, may take
 	HelloTime   time.Duration // how long Slack may take to say hello
 	PingEvery   time.Duration // between pings of our own
 	PongTime    time.Duration // without an answer to them the connection is dead
 	SilenceTime time.Duration // without a ping of Slack's it is dead
-	DrainTime   time.Duration // how long an old connection may live on
+	DrainTime   time.Duration // how long an old connection may live on beside its successor
 	HandleTime  time.Duration // for one envelope
-	StopTime    time.Duration // for what is under way when the bot ends
+	StopTime    time.Duration // for what is under way when the bot ends; closing takes up to 3 s more
 
-	guard    sync.Mutex
-	live     map[*conn]bool
-	problem  string
-	peak     int // num_connections, as Slack said last
-	appID    string
-	everOpen bool
-	handlers chan struct{} // has one value for each that works
+	// Tests set these: what to dial with instead of the network, and how many
+	// envelopes are handled, and wait to be, at a time.
+	dial                   func(ctx context.Context, network, address string) (net.Conn, error)
+	mostHandled, mostQueue int
+
+	openings *openings
+	admitted chan struct{} // has one value for each envelope under way
+	handled  chan struct{} // has one for each of these that a handler works on
+	stopping chan struct{} // closed when connections are to close
+	gaveUp   chan struct{} // closed when nothing is waited for any more
 	reading  sync.WaitGroup
+
+	guard   sync.Mutex
+	slots   []*slot
+	live    map[*conn]bool
+	refuse  context.CancelCauseFunc // ends Run
+	refusal error                   // what only a person can mend, while a connection still stands
+	met     bool                    // Slack has said hello
+	told    int                     // num_connections, as Slack said last
+	appID   string
+	lastEnd string
 }
 
-// mostHandlers bounds the envelopes that are handled at a time. Slack gives three
-// seconds for an ack: what would wait longer than that is better refused by it.
-const mostHandlers = 512
+const (
+	// mostHandled bounds the envelopes that handlers work on at a time.
+	mostHandled = 512
+	// mostQueue bounds those that wait for that. They hold their payloads in memory.
+	mostQueue = 2048
+	// manyConnections is when to warn: Slack allows an app ten, over all processes.
+	manyConnections = 8
+	// cutTime is what handlers get, beyond StopTime, to notice that their context ended.
+	cutTime = time.Second
+)
 
-// Observer is told what happens, for metrics. Any of its functions may be nil.
+// Observer is told what happens, for metrics. Any of its functions may be nil. They
+// must be quick, and must not call the listener.
 type Observer struct {
-	Envelope   func(kind string)
-	Acked      func(kind string, after time.Duration)
-	AckFailed  func(kind string)
+	Envelope   func(kind string)                      // received
+	Acked      func(kind string, after time.Duration) // written, this long after it was received
+	AckFailed  func(kind string)                      // the answer did not reach Slack
+	Dropped    func(kind string)                      // not handled and not acked: too many, or too late
 	Panicked   func()
-	Reconnect  func(reason string)
-	Undecoded  func()
+	Reconnect  func(reason string) // a connection ended
+	Undecoded  func()              // a frame that is no envelope
 	Standing   func(connections int)
 	ToldNumber func(connections int) // all of the app, by Slack's count
 }
 
 // Status is how the connections are.
 type Status struct {
-	Standing       int    // connections that have said hello
+	Standing       int    // connections that have said hello and still read
 	NumConnections int    // of the whole app, by Slack's count
 	AppID          string // as hello names it
 	Problem        string // why there are fewer than there should be; empty if nothing is known
+	LastEnd        string // why a connection ended last: Slack's word, or closed, silent, unwritable
 }
 
 // Status says how the connections are.
 func (l *Listener) Status() Status {
 	l.guard.Lock()
 	defer l.guard.Unlock()
-	return Status{Standing: len(l.live), NumConnections: l.peak, AppID: l.appID, Problem: l.problem}
+	status := Status{Standing: len(l.live), NumConnections: l.told, AppID: l.appID, LastEnd: l.lastEnd}
+	for _, s := range l.slots {
+		if status.Problem == "" {
+			status.Problem = s.problem
+		}
+	}
+	return status
 }
 
-// Run keeps the connections until ctx ends, and then lets what is under way come
-// to its end. It returns an error only if Slack refuses the very first connection
-// for a reason that a person must mend; the error says which.
+// Run keeps the connections until ctx ends, then lets what is under way come to
+// its end, and returns nil. It returns an error when Slack refuses connections for
+// a reason that a person must mend and none stands any more; the error says which
+// setting. A Listener runs once.
 func (l *Listener) Run(ctx context.Context) error {
-	l.defaults()
-	stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	slots, opening := errgroup.WithContext(ctx)
-	for range l.Connections {
-		slots.Go(func() error { return l.slot(opening, stop) })
+	opening, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	if err := l.prepare(refuse); err != nil {
+		return err
 	}
-	err := slots.Wait() // every slot has stopped opening
-	l.drain(cancel)
+	handling, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var slots sync.WaitGroup
+	for _, s := range l.slots {
+		slots.Go(func() { s.run(opening, handling) })
+	}
+	slots.Wait() // they end with opening
+	l.stop(cut)
 	if ctx.Err() != nil {
 		return nil
 	}
-	return err
+	return context.Cause(opening)
 }
 
-func (l *Listener) defaults() {
-	set := func(d *time.Duration, value time.Duration) {
-		if *d == 0 {
-			*d = value
+func (l *Listener) prepare(refuse context.CancelCauseFunc) error {
+	defaults := []struct {
+		knob  *time.Duration
+		value time.Duration
+	}{
+		{&l.OpenEvery, time.Minute},
+		{&l.OpenTime, 10 * time.Second},
+		{&l.HelloTime, 5 * time.Second},
+		{&l.PingEvery, 5 * time.Second},
+		{&l.PongTime, 15 * time.Second},
+		{&l.SilenceTime, 30 * time.Second},
+		{&l.DrainTime, 30 * time.Second},
+		{&l.HandleTime, 15 * time.Second},
+		{&l.StopTime, 7 * time.Second},
+	}
+	for _, d := range defaults {
+		if *d.knob == 0 {
+			*d.knob = d.value
 		}
 	}
-	set(&l.HelloTime, 10*time.Second)
-	set(&l.PingEvery, 5*time.Second)
-	set(&l.PongTime, 15*time.Second)
-	set(&l.SilenceTime, 30*time.Second)
-	set(&l.DrainTime, 30*time.Second)
-	set(&l.HandleTime, 15*time.Second)
-	set(&l.StopTime, 8*time.Second)
 	if l.Connections == 0 {
 		l.Connections = 2
+	}
+	if l.Connections < 1 || l.Connections > 4 {
+		return fmt.Errorf("keep %d connections to slack: it must be 1 to 4, as an app may have ten over all its processes", l.Connections)
 	}
 	if l.Log == nil {
 		l.Log = slog.New(slog.DiscardHandler)
 	}
-	l.live = map[*conn]bool{}
-	l.handlers = make(chan struct{}, mostHandlers)
+	if l.mostHandled == 0 {
+		l.mostHandled, l.mostQueue = mostHandled, mostQueue
+	}
+	l.admitted = make(chan struct{}, l.mostHandled+l.mostQueue)
+	l.handled = make(chan struct{}, l.mostHandled)
+	l.stopping, l.gaveUp = make(chan struct{}), make(chan struct{})
+	// Every slot may open at once, and a few things may go wrong, before it slows down.
+	l.openings = &openings{every: l.OpenEvery / time.Duration(l.Connections), burst: l.Connections + 4}
+	l.guard.Lock()
+	defer l.guard.Unlock()
+	l.live, l.refuse = map[*conn]bool{}, refuse
+	for range l.Connections {
+		l.slots = append(l.slots, newSlot(l))
+	}
+	return nil
 }
 
-// drain lets the handlers finish and ack on connections that still read, then
-// closes those. What takes longer than StopTime is cut off.
-func (l *Listener) drain(cut context.CancelFunc) {
-	timer := time.NewTimer(l.StopTime)
-	defer timer.Stop()
-	for range mostHandlers { // who has every place knows that nobody works, and nobody can begin
+// stop closes the connections, each as soon as none of its envelopes waits for an
+// ack, and waits for the handlers. They lose their context after StopTime.
+func (l *Listener) stop(cut context.CancelFunc) {
+	last := time.AfterFunc(l.StopTime, func() {
+		l.Log.Warn("the time to stop is up; what is still under way is cut off", "envelopes", len(l.admitted))
+		cut()
+	})
+	defer last.Stop()
+	end := time.AfterFunc(l.StopTime+cutTime, func() { close(l.gaveUp) })
+	defer end.Stop()
+	close(l.stopping)
+	l.reading.Wait()
+	for range cap(l.admitted) { // nothing reads: who has every place knows that nobody works
 		select {
-		case l.handlers <- struct{}{}:
-		case <-timer.C:
-			l.Log.Warn("some envelopes were not finished in time")
-			cut()
-			l.handlers <- struct{}{} // a handler ends with its context
+		case l.admitted <- struct{}{}:
+		case <-l.gaveUp:
+			l.Log.Error("handlers ignore that their time is over; they are left behind")
+			return
 		}
 	}
-	l.guard.Lock()
-	for c := range l.live {
-		c.close(websocket.CloseNormalClosure)
-	}
-	l.guard.Unlock()
-	l.reading.Wait()
 }
 
 // joined and left keep count of the connections that have said hello.
 func (l *Listener) joined(c *conn, h hello) {
+	l.Log.Info("a connection to slack stands", "host", h.DebugInfo.Host, "connections", h.NumConnections)
+	if h.NumConnections >= manyConnections {
+		l.Log.Warn("the app has many connections; slack allows ten over all processes that share its token", "connections", h.NumConnections)
+	}
 	l.guard.Lock()
 	defer l.guard.Unlock()
 	l.live[c] = true
-	l.problem, l.everOpen, l.peak = "", true, h.NumConnections
+	l.met, l.told, l.refusal = true, h.NumConnections, nil
 	if h.ConnectionInfo.AppID != "" {
 		l.appID = h.ConnectionInfo.AppID
 	}
 	tell(l.Observe.Standing, len(l.live))
 	tell(l.Observe.ToldNumber, h.NumConnections)
-	if h.NumConnections >= 8 {
-		l.Log.Warn("the app has many connections; Slack allows ten over all processes", "connections", h.NumConnections)
-	}
 }
 
 func (l *Listener) left(c *conn) {
 	l.guard.Lock()
 	defer l.guard.Unlock()
 	delete(l.live, c)
+	l.lastEnd = c.reason()
 	tell(l.Observe.Standing, len(l.live))
+	l.endIfRefused()
 }
 
-func (l *Listener) trouble(problem string) {
+// refused notes that Slack opens no more connections until a person acts. What
+// stands goes on standing: it still brings clicks.
+func (l *Listener) refused(err error) {
 	l.guard.Lock()
 	defer l.guard.Unlock()
-	l.problem = problem
+	l.refusal = err
+	l.endIfRefused()
 }
 
-func (l *Listener) opened() bool {
+func (l *Listener) endIfRefused() {
+	if l.refusal != nil && len(l.live) == 0 {
+		l.refuse(l.refusal)
+	}
+}
+
+// hasMet reports whether Slack has ever said hello.
+func (l *Listener) hasMet() bool {
 	l.guard.Lock()
 	defer l.guard.Unlock()
-	return l.everOpen
+	return l.met
 }
 
 func tell[V any](f func(V), value V) {
@@ -197,5 +270,3 @@ func tell[V any](f func(V), value V) {
 		f(value)
 	}
 }
-
-var errTooLarge = errors.New("the ack is too large for Slack")

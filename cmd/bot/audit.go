@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+)
+
+// trailPage is how many entries are read at a time; trailTime how long that may take.
+const (
+	trailPage = 500
+	trailTime = 10 * time.Second
+)
+
+// trailFilter says which entries of the audit trail to print.
+type trailFilter struct {
+	request, user, project string
+	since                  time.Time
+
+	concerned map[string]bool // requests that name the project
+}
+
+// auditCommand prints the audit trail as JSON Lines.
+func auditCommand(ctx context.Context, args []string, env envconfig.Lookuper, stdout io.Writer) error {
+	if len(args) == 0 || args[0] != "export" {
+		return misuse("say `bot audit export`")
+	}
+	filter, err := parseTrailFilter(args[1:])
+	if err != nil {
+		return err
+	}
+	cfg, err := readConfig(ctx, env)
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, trailTime)
+	defer cancel()
+	// The keys in Redis carry the workspace's ID, which only Slack knows.
+	transport := slackTransport()
+	defer transport.CloseIdleConnections()
+	self, err := cfg.slackClient(slackHTTP(transport)).AuthTestContext(asking)
+	if err != nil {
+		return fmt.Errorf("ask slack which workspace the bot token is of: %w", slackError(err))
+	}
+	rdb := cfg.redis.client()
+	defer func() { _ = rdb.Close() }() // nothing is left to lose
+	return exportTrail(ctx, &approvals.Store{Redis: rdb, Team: self.TeamID}, filter, stdout)
+}
+
+func parseTrailFilter(args []string) (*trailFilter, error) {
+	filter := &trailFilter{}
+	flags := flag.NewFlagSet("bot audit export", flag.ContinueOnError)
+	flags.Func("request", "request ID", func(value string) error {
+		id, ok := approvals.ParseRequestID(value)
+		filter.request = id
+		if !ok {
+			return errors.New("it is not the ID of a request")
+		}
+		return nil
+	})
+	flags.StringVar(&filter.user, "user", "", "Slack user ID")
+	flags.StringVar(&filter.project, "project", "", "Atlas project, by name or ID")
+	flags.Func("since", "a time, or how long ago", func(value string) (err error) {
+		filter.since, err = parseSince(value, time.Now())
+		return err
+	})
+	return filter, parseFlags(flags, args)
+}
+
+// parseSince reads a day, a time or how long ago.
+func parseSince(value string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(value); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, value); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, errors.New("write 36h, 2026-01-31 or 2026-01-31T15:04:05Z")
+}
+
+func exportTrail(ctx context.Context, store *approvals.Store, filter *trailFilter, w io.Writer) error {
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	after := ""
+	if !filter.since.IsZero() && filter.project == "" {
+		// The IDs of a stream begin with the time, so what is older need not be read,
+		// unless it says which requests are about the project.
+		after = strconv.FormatInt(max(filter.since.UnixMilli()-1, 0), 10) + "-18446744073709551615"
+	}
+	for {
+		entries, err := readTrail(ctx, store, after)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		for i := range entries {
+			after = entries[i].ID
+			if !filter.wants(&entries[i]) {
+				continue
+			}
+			if err := out.Encode(&entries[i]); err != nil {
+				return fmt.Errorf("print the audit trail: %w", err)
+			}
+		}
+	}
+}
+
+func readTrail(ctx context.Context, store *approvals.Store, after string) ([]approvals.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, trailTime)
+	defer cancel()
+	return store.Trail(ctx, after, trailPage)
+}
+
+// wants reports whether an entry passes. The entries come oldest first: that of
+// the submission says which projects all later ones are about.
+func (f *trailFilter) wants(e *approvals.Entry) bool {
+	request := e.Fields["request"]
+	if f.project != "" && !f.concerned[request] && f.aboutProject(e) {
+		if f.concerned == nil {
+			f.concerned = map[string]bool{}
+		}
+		f.concerned[request] = true
+	}
+	return (f.request == "" || request == f.request) &&
+		(f.user == "" || e.Fields["by"] == f.user) &&
+		(f.project == "" || f.concerned[request]) &&
+		!e.At.Before(f.since)
+}
+
+// aboutProject reports whether an entry names the project: a submission all of
+// its own, the outcome of a target only that one.
+func (f *trailFilter) aboutProject(e *approvals.Entry) bool {
+	var change struct {
+		Targets []atlas.Project `json:"targets"`
+	}
+	if text := e.Fields["change"]; text != "" && json.Unmarshal([]byte(text), &change) != nil {
+		return false
+	}
+	targets := append(change.Targets, atlas.Project{ID: e.Fields["project_id"], Name: e.Fields["project"]})
+	return slices.ContainsFunc(targets, func(p atlas.Project) bool {
+		return strings.EqualFold(p.ID, f.project) || strings.EqualFold(p.Name, f.project)
+	})
+}

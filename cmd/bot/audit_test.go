@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
+)
+
+// submitOne keeps a request for one project in the store.
+func submitOne(t *testing.T, store *approvals.Store, view, user string, p atlas.Project) *approvals.Request {
+	t.Helper()
+	kind, ok := atlas.FindType("PAGER_DUTY")
+	require.True(t, ok)
+	r, err := store.Submit(t.Context(), view, &atlas.Settings{
+		Type: kind, Plain: map[string]string{"region": "US"},
+		Secrets: map[string]secret.Text{"serviceKey": secret.New(canary)},
+	}, approvals.Submission{Targets: []atlas.Project{p}, Reason: "rotation"}, approvals.Actor{User: user, Via: "modal"})
+	require.NoError(t, err)
+	return r
+}
+
+func TestExportTrail(t *testing.T) {
+	t.Parallel()
+	options, err := redis.ParseURL(redisd.Shared(t).URL)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	cfg, err := readConfig(t.Context(), complete(t))
+	require.NoError(t, err)
+	store := &approvals.Store{Redis: client, Sealer: cfg.sealer, Team: "T0AUDIT", TTL: time.Hour, Retention: time.Hour, Needed: 1}
+	payments := atlas.Project{ID: projectNumber("1"), Name: "payments"}
+	search := atlas.Project{ID: projectNumber("2"), Name: "search"}
+	first := submitOne(t, store, "V1", "U0MIRA", payments)
+	second := submitOne(t, store, "V2", "U0SAM", search)
+	_, err = store.Cancel(t.Context(), first.ID, approvals.Actor{User: "U0MIRA", Via: "command"})
+	require.NoError(t, err)
+
+	tests := []struct {
+		name string
+		args []string
+		want []string // event and request
+	}{
+		{"everything", nil, []string{"submit " + first.ID, "submit " + second.ID, "cancel " + first.ID}},
+		{"one request", []string{"-request", first.ID[4:]}, []string{"submit " + first.ID, "cancel " + first.ID}},
+		{"one person", []string{"-user", "U0SAM"}, []string{"submit " + second.ID}},
+		{"one project by name", []string{"-project", "PAYMENTS"}, []string{"submit " + first.ID, "cancel " + first.ID}},
+		{"one project by ID", []string{"-project", search.ID}, []string{"submit " + second.ID}},
+		{"the last hour", []string{"-since", "1h"}, []string{"submit " + first.ID, "submit " + second.ID, "cancel " + first.ID}},
+		{"from a day on", []string{"-since", "2199-01-01"}, nil},
+		{"both", []string{"-user", "U0MIRA", "-project", "search"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			filter, err := parseTrailFilter(tt.args)
+			require.NoError(t, err)
+			var out bytes.Buffer
+			require.NoError(t, exportTrail(t.Context(), store, filter, &out))
+			var got []string
+			for line := range bytes.Lines(out.Bytes()) {
+				var e approvals.Entry
+				require.NoError(t, json.Unmarshal(line, &e))
+				assert.False(t, e.At.IsZero())
+				got = append(got, e.Event+" "+e.Fields["request"])
+			}
+			assert.Equal(t, tt.want, got)
+			assert.NotContains(t, out.String(), canary)
+		})
+	}
+}
+
+func TestParseSince(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Time{
+		"36h":                  now.Add(-36 * time.Hour),
+		"2026-01-31":           time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC),
+		"2026-01-31T15:04:05Z": time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC),
+	} {
+		got, err := parseSince(value, now)
+		require.NoError(t, err, value)
+		assert.True(t, want.Equal(got), value)
+	}
+	_, err := parseSince("-1h", now)
+	assert.Error(t, err)
+}

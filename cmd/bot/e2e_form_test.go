@@ -1,0 +1,210 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slackstand"
+)
+
+// say types the command and returns its answer.
+func (w *world) say(t *testing.T, who, text string) slacksim.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	result, err := w.slack.Person(who).Command(ctx, incidents, command, text)
+	require.NoError(t, err)
+	require.NotNil(t, result.Message, "the command should be answered at once")
+	return *result.Message
+}
+
+// asked types a command whose answer follows its ack.
+func (w *world) asked(t *testing.T, who, text, word string) slacksim.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := w.slack.Person(who).Command(ctx, incidents, command, text)
+	require.NoError(t, err)
+	return w.told(t, who, incidents, word)
+}
+
+func TestWordsOfTheCommand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bot := w.start(t)
+	typed := strings.Repeat("7e", 16)
+	for _, tt := range []struct{ text, says string }{
+		{"", "open the form"},
+		{"help", "open the form"},
+		{"updtae", "update"},
+		{"update payments-prd PAGER_DUTY", "payments-prod"},
+		{"update payments-prod pagerdty", "PagerDuty"},
+		{"update nothing-like-it", "no project of that name"},
+		{"update payments-prod hipchat", "HIPCHAT_NOT_SUPPORTED"},
+		{"update payments-prod PAGER_DUTY " + typed, "looks like a key"},
+		{"update payments-prod serviceKey=" + typed, "looks like a key"},
+		{"https://hooks.example.com/services/x", "looks like a key"},
+	} {
+		assert.Contains(t, w.say(t, mira, tt.text).PlainText(), tt.says, "%q", tt.text)
+	}
+	if strings.Contains(bot.logs.String(), typed) {
+		t.Error("a key that was typed into the command stands in the log")
+	}
+	assert.Empty(t, w.slack.Person(jo).Messages(approvals))
+}
+
+func TestListAndLookUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.asked(t, mira, "list", "payments-prod")
+	listed := w.asked(t, mira, "list payments-prod", "Integrations of payments-prod").PlainText()
+	assert.Contains(t, listed, "PagerDuty")
+	require.Empty(t, w.ask(t, mira, rotation("1157", "payments-prod")).Errors)
+	id := requestID(t, w.card(t, "pending"))
+	w.asked(t, jo, "pending", id)
+	w.asked(t, jo, "status "+strings.ToLower(id), "pending")
+	w.asked(t, jo, "cancel "+id, "can take it back")
+	w.asked(t, mira, "cancel "+id, "cancelled")
+	w.asked(t, mira, "history payments-prod", id)
+	w.asked(t, mira, "status req_0000000000", "no such request")
+	w.final(t, w.card(t, "cancelled"), "cancelled")
+}
+
+func TestWhoMayAsk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	for who, says := range map[string]string{"U0GUEST001": "Guests cannot", "U0STRANGER": "this workspace", "U0GONE0001": "Deactivated"} {
+		w.asked(t, who, "update payments-prod PAGER_DUTY", says)
+	}
+}
+
+// TestTypeSwitch: the secrets of one type do not follow to the next, projects and
+// reason do.
+func TestTypeSwitch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	f := rotation("5317", "payments-prod")
+	w.open(t, mira, "update", f)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p := w.slack.Person(mira)
+	require.NoError(t, p.Select(ctx, "type", "OPS_GENIE"))
+	view, err := p.WaitView(ctx, func(v slacksim.View) bool { return strings.Contains(string(v.JSON), "OPS_GENIE.apiKey") })
+	require.NoError(t, err)
+	assert.NotContains(t, string(view.JSON), "serviceKey")
+	w.settled(t, mira)
+
+	values := atlassim.Sample("OPS_GENIE", "switched")
+	w.fill(t, mira, filled{})
+	require.NoError(t, p.Select(ctx, "region", fmt.Sprint(values["region"])))
+	require.NoError(t, p.Type("apiKey", fmt.Sprint(values["apiKey"])))
+	require.Empty(t, w.submit(t, mira).Errors)
+	card := w.card(t, "pending")
+	assert.Contains(t, card.PlainText(), "Opsgenie")
+	assert.Contains(t, card.PlainText(), "rotated after INC-42", "the reason stays")
+	w.click(t, jo, card, "approve")
+	w.card(t, "applied")
+	assert.Equal(t, values["apiKey"], w.holds(t, "payments-prod", "OPS_GENIE")["apiKey"])
+	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
+}
+
+// TestPrefill: the form opens with the plain values that Atlas has.
+func TestPrefill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	require.NoError(t, w.atlas.ChangeBehind(w.atlas.ProjectID("payments-prod"), "VICTOR_OPS",
+		func(settings map[string]any) { settings["routingKey"] = "night-shift" }))
+	w.open(t, mira, "update payments-prod victorops", filled{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := w.slack.Person(mira).WaitView(ctx, func(v slacksim.View) bool { return strings.Contains(string(v.JSON), "night-shift") })
+	require.NoError(t, err)
+	apiKey := fmt.Sprint(atlassim.Sample("VICTOR_OPS", "prefill")["apiKey"])
+	require.NoError(t, w.slack.Person(mira).Type("apiKey", apiKey))
+	require.NoError(t, w.slack.Person(mira).Type("reason", "rotated"))
+	require.Empty(t, w.submit(t, mira).Errors)
+	w.click(t, jo, w.card(t, "pending"), "approve")
+	w.card(t, "applied")
+	assert.Equal(t, "night-shift", w.holds(t, "payments-prod", "VICTOR_OPS")["routingKey"], "what was not touched is sent as it was")
+}
+
+// TestInlineErrors: what is wrong is said at its input; nothing is kept.
+func TestInlineErrors(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	good := rotation("1211", "payments-prod")
+	for _, tt := range []struct {
+		name   string
+		kind   string
+		values map[string]any
+		reason string
+		at     string // part of the block ID
+		says   string
+	}{
+		{"too short", "PAGER_DUTY", map[string]any{"region": "US", "serviceKey": "abc"}, "r", "serviceKey", "32 characters"},
+		{"not hexadecimal", "PAGER_DUTY", map[string]any{"region": "US", "serviceKey": strings.Repeat("z", 32)}, "r", "serviceKey", "only 0-9 and a-f"},
+		{"a mask", "OPS_GENIE", map[string]any{"region": "US", "apiKey": strings.Repeat("*", 32) + "a111"}, "r", "apiKey", "masked"},
+		{"a space", "OPS_GENIE", map[string]any{"region": "US", "apiKey": " key-with-a-space"}, "r", "apiKey", "space"},
+		{"no address", "MICROSOFT_TEAMS", map[string]any{"microsoftTeamsWebhookUrl": "hooks.example.com"}, "r", "microsoftTeamsWebhookUrl", "https://"},
+		{"another scheme", "WEBHOOK", map[string]any{"url": "ftp://example.com/x"}, "r", "url", "https://"},
+		{"the key in the reason", "PAGER_DUTY", good.values, "new key " + key("1211"), "reason", "key"},
+		{"the key in a plain field", "VICTOR_OPS", map[string]any{"routingKey": "team-topsecret", "apiKey": "topsecret"}, "r", "routingKey", "everybody can read it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w.open(t, mira, "update", filled{projects: good.projects, kind: tt.kind, values: tt.values, reason: tt.reason})
+			errors := w.submit(t, mira).Errors
+			require.Len(t, errors, 1)
+			for block, says := range errors {
+				assert.Contains(t, block, tt.at)
+				assert.Contains(t, says, tt.says)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			require.NoError(t, w.slack.Person(mira).CloseView(ctx))
+		})
+	}
+	assert.Empty(t, w.slack.Person(jo).Messages(approvals))
+	w.asked(t, mira, "pending", "There are none")
+}
+
+// TestMoreProjectsThanASelectHolds: then they are searched for.
+func TestMoreProjectsThanASelectHolds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 150 {
+		require.NoError(t, w.atlas.AddProject(fmt.Sprintf("%024x", 0xabc000+i), fmt.Sprintf("tenant-%03d", i)))
+	}
+	w.start(t)
+	w.open(t, mira, "update", filled{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	found, err := w.slack.Person(mira).Suggest(ctx, "project", "tenant-14")
+	require.NoError(t, err)
+	assert.Len(t, found, 10)
+	require.NoError(t, w.slack.Person(mira).CloseView(ctx))
+	require.Empty(t, w.ask(t, mira, rotation("5ea2", "payments-prod")).Errors)
+	w.card(t, "pending")
+}
+
+// TestOnlyListedProjects: with a list, nothing else is offered or accepted.
+func TestOnlyListedProjects(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.env["MONGODB_ATLAS_PROJECTS"] = "search-prod:" + w.atlas.ProjectID("search-prod")
+	})
+	w.start(t)
+	assert.Contains(t, w.say(t, mira, "update payments-prod PAGER_DUTY").PlainText(), "no project of that name")
+	require.Empty(t, w.ask(t, mira, rotation("0171", "search-prod")).Errors)
+	w.card(t, "pending")
+}

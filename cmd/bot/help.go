@@ -1,0 +1,104 @@
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+const usage = `atlas-integration-bot changes MongoDB Atlas third-party integrations from Slack, once a second person has approved.
+
+Usage: bot [subcommand]
+
+  run             the bot itself (the default); stops on SIGINT or SIGTERM
+  check           try everything that is configured, one line each
+  keyset new      make a keyset that seals values while they wait for approval
+  keyset rotate   give the current keyset (SEALING_KEYSET, or stdin) a new primary key
+  audit export    print the audit trail as JSON Lines; -request, -user, -project, -since narrow it down
+  version         print the version
+  help            print this; with -markdown, the table of variables as in README.md
+
+Exit codes: 0 all is well, 1 something did not work, 2 the configuration or the command line is wrong.
+
+Variables (those marked * also as NAME_FILE, the path of a file that holds the value):
+
+`
+
+// help prints what there is, or only the variables as a Markdown table.
+func help(args []string, w io.Writer) error {
+	flags := flag.NewFlagSet("bot help", flag.ContinueOnError)
+	asMarkdown := flags.Bool("markdown", false, "")
+	if err := parseFlags(flags, args); err != nil {
+		return err
+	}
+	if *asMarkdown {
+		_, err := io.WriteString(w, markdown())
+		return err
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(w, usage); err != nil {
+		return err
+	}
+	for _, v := range variables {
+		star := ""
+		if v.secret {
+			star = " *"
+		}
+		for i, line := range wrap(strings.ReplaceAll(v.meaning, "`", "")+" ("+v.standing()+")", 80) {
+			name := ""
+			if i == 0 {
+				name = v.name + star
+			}
+			if _, err := fmt.Fprintf(table, "  %s\t%s\n", name, line); err != nil {
+				return err
+			}
+		}
+	}
+	return table.Flush()
+}
+
+// standing says whether a variable has to be set.
+func (v *variable) standing() string {
+	switch {
+	case v.need != "":
+		return v.need
+	case v.fallback != "":
+		return "default " + v.fallback
+	default:
+		return "optional"
+	}
+}
+
+// wrap breaks a text into lines at spaces.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
+}
+
+// markdown is the table of variables that README.md holds between two markers.
+func markdown() string {
+	var table strings.Builder
+	table.WriteString("| Variable | Meaning | Default | Secret |\n| --- | --- | --- | --- |\n")
+	for _, v := range variables {
+		standing, hidden := v.need, ""
+		if standing == "" && v.fallback != "" {
+			standing = "`" + v.fallback + "`"
+		}
+		if v.secret {
+			hidden = "yes, also `" + v.name + "_FILE`"
+		}
+		_, _ = fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", v.name, strings.ReplaceAll(v.meaning, "|", `\|`), cmp.Or(standing, " "), hidden)
+	}
+	return table.String()
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/commands"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/socket"
+)
+
+// revokeTime is how long ending the session with Atlas may take: with the eight
+// seconds that each part has to finish what it is at, less than the ten after
+// which whoever asked the bot to end loses patience.
+const revokeTime = time.Second
+
+// run is the bot without the process around it. It works until ctx ends, then
+// finishes what it is at. Slack, Redis and Atlas may be away when it begins, and
+// come later: until they do, it says that it is not ready. Only what a person has
+// to mend ends it.
+func run(ctx context.Context, cfg *config, logs io.Writer) error {
+	log := cfg.logger(logs)
+	if err := serve(ctx, cfg, log); err != nil {
+		log.ErrorContext(ctx, "the bot ends", "error", err)
+		return errors.Join(errReported, err)
+	}
+	log.InfoContext(ctx, "the bot ends")
+	return nil
+}
+
+// serve runs the HTTP server around the work.
+func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
+	rdb := cfg.redis.client()
+	defer func() { _ = rdb.Close() }() // everything that uses it has ended
+	listener, err := listen(ctx, cfg.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "the bot begins", "version", buildVersion(), "http", listener.Addr().String(), "redis", cfg.redis.kind(),
+		"atlas", cfg.atlasLogin(), "sealing", describeKeys(cfg.sealer))
+	for _, hint := range cfg.hints {
+		log.WarnContext(ctx, "configuration", "hint", hint)
+	}
+
+	numbers := newMetrics()
+	state := newHealth(numbers, func(ctx context.Context) error { return rdb.Ping(ctx).Err() })
+	ending := context.AfterFunc(ctx, func() { state.notFit("the bot is ending") })
+	defer ending()
+	// Health is served for as long as anything is still being finished.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serveHTTP(serving, listener, state.handler(), log) })
+	g.Go(func() error {
+		defer stop()
+		return work(ctx, cfg, rdb, state, log)
+	})
+	return g.Wait()
+}
+
+// work finds out who the bot is in Slack, and does everything else from then on.
+func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *health, log *slog.Logger) error {
+	transport := slackTransport()
+	defer transport.CloseIdleConnections()
+	caller := slackHTTP(transport)
+	api := cfg.slackClient(caller)
+	self, err := introduce(ctx, api, log)
+	switch {
+	case ctx.Err() != nil:
+		return nil // asked to end before it could begin
+	case err != nil:
+		return err
+	}
+	log.InfoContext(ctx, "slack knows the bot", "team", self.TeamID, "workspace", self.Team, "user", self.UserID)
+
+	admin, err := cfg.atlasClient(log)
+	if err != nil {
+		return err
+	}
+	defer closeAtlas(ctx, admin, log)
+	store := &approvals.Store{
+		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, TTL: cfg.ApprovalTTL, Retention: cfg.Retention,
+		Needed: cfg.ApprovalsRequired, Log: log,
+	}
+	bot := &commands.Bot{
+		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID,
+		Channel: cfg.SlackApprovalsChannel, Approvers: cfg.SlackApprovers, Requesters: cfg.SlackRequesters,
+		Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign,
+	}
+	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
+	sockets.Handle = handler(bot, sockets)
+	state.fit(func() error { return standing(sockets) })
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return sockets.Run(ctx) })
+	g.Go(func() error { return (&approvals.Reconciler{Store: store, Atlas: admin}).Run(ctx) })
+	g.Go(func() error { return (&approvals.Projector{Store: store, Notifier: bot}).Run(ctx) })
+	return g.Wait()
+}
+
+// handler gives envelopes to the bot. Which app it is, Slack says with the first
+// connection, before anything is delivered.
+func handler(bot *commands.Bot, sockets *socket.Listener) socket.Handler {
+	var once sync.Once
+	return func(ctx context.Context, e socket.Envelope, ack func(payload any) error) {
+		once.Do(func() { bot.AppID = sockets.Status().AppID })
+		bot.Handle(ctx, e.Type, e.Payload, ack)
+	}
+}
+
+// standing says what is wrong with the connections to Slack, if none stands.
+func standing(sockets *socket.Listener) error {
+	switch status := sockets.Status(); {
+	case status.Standing > 0:
+		return nil
+	case status.Problem != "":
+		return fmt.Errorf("no connection to slack stands: %s", status.Problem)
+	default:
+		return errors.New("no connection to slack stands yet")
+	}
+}
+
+// closeAtlas revokes the bot's token, which would otherwise live for up to an hour.
+func closeAtlas(ctx context.Context, admin *atlas.Client, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTime)
+	defer cancel()
+	if err := admin.Close(ctx); err != nil {
+		log.WarnContext(ctx, "revoke the atlas token", "error", err)
+	}
+}
+
+// logger makes the log: one line an event.
+func (c *config) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
