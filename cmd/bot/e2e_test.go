@@ -612,8 +612,6 @@ func TestRedisDownAtSubmission(t *testing.T) {
 	w.start(t)
 	w.open(t, mira, "update payments-prod PAGER_DUTY", filled{})
 	w.settled(t, mira)
-	f := rotation("40d1")
-	f.kind = ""
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	p := w.slack.Person(mira)

@@ -71,8 +71,7 @@ func (w *worker) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			cut := time.AfterFunc(drain, stop)
-			defer cut.Stop()
+			time.AfterFunc(drain, stop) // stop may be called again
 			return workers.Wait()
 		case id := <-w.queue.open():
 			start(id)

@@ -60,7 +60,7 @@ func (p *project) atlas() fakeAtlas { return fakeAtlas{get: p.get, put: p.put} }
 // told is a Notifier that passes on what it is asked to show.
 type told chan *Request
 
-func (c told) Show(_ context.Context, r *Request, kind Kind, ref string) (string, error) {
+func (c told) Show(_ context.Context, r *Request, kind Kind, _ string) (string, error) {
 	if kind == DM {
 		shown := *r
 		shown.Messages = maps.Clone(r.Messages)

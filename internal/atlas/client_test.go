@@ -635,8 +635,13 @@ func TestCredentials(t *testing.T) {
 	t.Parallel()
 	key := secret.New(longHex)
 	for _, config := range []Config{
-		{}, {ClientID: "id"}, {ClientSecret: key}, {PublicKey: "key"}, {PrivateKey: key},
-		{ClientID: "id", ClientSecret: key, PublicKey: "key", PrivateKey: key}, {ClientID: "id", PrivateKey: key},
+		{},
+		{ClientID: "id"},
+		{ClientSecret: key},
+		{PublicKey: "key"},
+		{PrivateKey: key},
+		{ClientID: "id", ClientSecret: key, PublicKey: "key", PrivateKey: key},
+		{ClientID: "id", PrivateKey: key},
 	} {
 		_, err := NewClient(config)
 		if assert.Error(t, err) {

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	fetchToken  = "fetch token" //nolint:gosec // the name of an operation
+	fetchToken  = "fetch token"
 	revokeToken = "revoke token"
 
 	// renewPause is how long a token that could not be renewed ahead of time is
@@ -240,7 +240,8 @@ func (t *tokens) revokeOne(ctx context.Context, token *token) error {
 func (t *tokens) hidden(token string) hidden {
 	id, key := url.QueryEscape(t.config.ClientID), url.QueryEscape(t.config.ClientSecret)
 	return hidden{
-		{text: t.config.ClientSecret}, {text: token},
+		{text: t.config.ClientSecret},
+		{text: token},
 		{text: base64.StdEncoding.EncodeToString([]byte(id + ":" + key)), whole: true},
 	}
 }

@@ -178,7 +178,7 @@ func TestTokenAnswersThatMakeNoSense(t *testing.T) {
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, strings.ReplaceAll(body, "ECHO", key+" "+r.Header.Get("Authorization")))
+			_, _ = io.WriteString(w, strings.ReplaceAll(body, "ECHO", key+" "+r.Header.Get("Authorization"))) //nolint:gosec // no browser reads it
 		}))
 		t.Cleanup(srv.Close)
 		c := newClient(t, Config{BaseURL: srv.URL, ClientID: "id", ClientSecret: secret.New(key)})

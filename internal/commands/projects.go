@@ -48,7 +48,7 @@ func (b *Bot) offered(ctx context.Context) ([]atlas.Project, error) {
 // findProject finds a project by its name, in any case, or its ID.
 func findProject(projects []atlas.Project, typed string) (atlas.Project, bool) {
 	for _, p := range projects {
-		if p.ID == strings.ToLower(typed) || strings.EqualFold(p.Name, typed) {
+		if strings.EqualFold(p.ID, typed) || strings.EqualFold(p.Name, typed) {
 			return p, true
 		}
 	}

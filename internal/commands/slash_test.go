@@ -30,7 +30,8 @@ func TestHoldsKey(t *testing.T) {
 func TestParseUpdate(t *testing.T) {
 	t.Parallel()
 	projects := []atlas.Project{
-		{ID: strings.Repeat("a1", 12), Name: "payments-prod"}, {ID: strings.Repeat("b2", 12), Name: "Project 0"},
+		{ID: strings.Repeat("a1", 12), Name: "payments-prod"},
+		{ID: strings.Repeat("b2", 12), Name: "Project 0"},
 		{ID: strings.Repeat("c3", 12), Name: "slack"},
 	}
 	for _, tt := range []struct{ text, project, kind, unknown string }{

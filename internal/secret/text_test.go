@@ -28,7 +28,7 @@ func assertHidden(t *testing.T, name, text string) {
 	t.Helper()
 	for _, form := range []string{
 		canary, canary[:8], fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprintf("% x", canary),
-		strings.Trim(fmt.Sprint([]byte(canary)), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(canary)), "[]byte{}"),
+		strings.Trim(fmt.Sprintf("%d", []byte(canary)), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(canary)), "[]byte{}"),
 	} {
 		if strings.Contains(text, form) {
 			t.Errorf("%s shows the secret, in a text of %d characters", name, len(text))
@@ -167,7 +167,7 @@ func TestEqual(t *testing.T) {
 	t.Parallel()
 	text := secret.New(canary)
 	assert.True(t, text.Equal(secret.New(canary)))
-	assert.True(t, text.Equal(text))
+	assert.True(t, text.Equal(secret.New(text.Reveal())))
 	assert.True(t, secret.Text{}.Equal(secret.New("")))
 	for _, other := range []string{"", canary[1:], canary + " ", strings.ToUpper(canary)} {
 		assert.False(t, text.Equal(secret.New(other)))

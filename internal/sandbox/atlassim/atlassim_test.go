@@ -130,7 +130,7 @@ func exchange(client *http.Client, req *http.Request) reply {
 	if err != nil {
 		return reply{err: err}
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	r := reply{status: resp.StatusCode, header: resp.Header}
 	if r.body, r.err = io.ReadAll(resp.Body); r.err == nil {
 		_ = json.Unmarshal(r.body, &r.json) // what is no JSON has no fields

@@ -26,7 +26,8 @@ func broken(t *testing.T, f atlassim.Fault) (*desk, *atlassim.Planned, map[strin
 	t.Helper()
 	d := newDesk(t, atlassim.Options{})
 	d.seedAll(projectID)
-	return d, d.Fail(putsOf, f, 1), atlassim.Sample("DATADOG", "new")
+	planned := d.Fail(putsOf, f, 1)
+	return d, planned, atlassim.Sample("DATADOG", "new")
 }
 
 func (d *desk) holds(typ string, want map[string]any) bool {
@@ -304,7 +305,7 @@ func TestCloseCutsIdleAndBusyConnections(t *testing.T) {
 	dialer := net.Dialer{}
 	conn, err := dialer.DialContext(t.Context(), "tcp", d.URL()[len("http://"):])
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	// Half a body: the handler waits for the rest.
 	_, err = io.WriteString(conn, "PUT "+integrationPath(projectID, "DATADOG")+" HTTP/1.1\r\nHost: localhost\r\n"+
 		"Authorization: Bearer "+d.token+"\r\nContent-Length: 100\r\n\r\n{")
