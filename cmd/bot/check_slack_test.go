@@ -11,7 +11,7 @@ import (
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
-	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slackstand"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
 // surroundings is everything that the bot is configured to talk to.

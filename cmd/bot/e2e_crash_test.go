@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slackstand"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
 // tripwire stands between the bot and one of its far ends and counts what passes.

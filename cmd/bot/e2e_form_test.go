@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
-	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slackstand"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
 // say types the command and returns its answer.

@@ -26,7 +26,7 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
-	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slackstand"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
 )
 

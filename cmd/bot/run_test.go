@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
-	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slackstand"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
 // soon is how long a test waits for what should happen at once.

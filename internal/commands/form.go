@@ -46,8 +46,8 @@ func (b *Bot) openForm(ctx context.Context, trigger string, form modals.Form, co
 }
 
 // redrawForm follows a choice of projects or type. The choice that is newest is
-// drawn whatever was drawn meanwhile; current values that come late find another
-// hash, and change nothing.
+// drawn whatever was drawn meanwhile, unless the form was submitted; current
+// values that come late find another hash, and change nothing.
 func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	b.acked(ctx, ack, nil)
 	if i.View == nil {
@@ -67,10 +67,24 @@ func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 		form.Note = readingNote
 	}
 	hash := ""
-	b.choices.follow(i.View.ID, i.Actions[0].ActionTS, func() { hash = b.updateView(ctx, i.View.ID, "", form) })
+	b.choices.follow(i.View.ID, i.Actions[0].ActionTS, func() {
+		var conflict bool
+		hash, conflict = b.updateView(ctx, i.View.ID, i.View.Hash, form)
+		if conflict && !b.submitted(ctx, i.View.ID) {
+			hash, _ = b.updateView(ctx, i.View.ID, "", form)
+		}
+	})
 	if fill && hash != "" {
 		b.fillForm(ctx, i.View.ID, hash, form)
 	}
+}
+
+// submitted reports whether a view has become a request, and now says so.
+func (b *Bot) submitted(ctx context.Context, viewID string) bool {
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	_, err := b.Requests.Get(ctx, approvals.RequestID(b.Team, viewID))
+	return !errors.Is(err, approvals.ErrNotFound)
 }
 
 // choices puts the redrawings of each open form in the order in which people
@@ -151,19 +165,21 @@ func (b *Bot) current(ctx context.Context, projects []atlas.Project, t *atlas.Ty
 	return found, note
 }
 
-// updateView redraws an open view and returns its new hash, or nothing if it was
-// closed or changed meanwhile.
-func (b *Bot) updateView(ctx context.Context, viewID, hash string, form modals.Form) string {
+// updateView redraws an open view and returns its new hash. Nothing is drawn if it
+// was closed, or if something else was drawn meanwhile: a conflict.
+func (b *Bot) updateView(ctx context.Context, viewID, hash string, form modals.Form) (newHash string, conflict bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	updated, err := b.Slack.UpdateViewContext(ctx, form.View(), "", hash, viewID)
-	if err != nil {
-		if !refused(err, "hash_conflict", "not_found") {
-			b.log().WarnContext(ctx, "update the form", "error", slackFault(err))
-		}
-		return ""
+	switch {
+	case err == nil:
+		return updated.Hash, false
+	case refused(err, "hash_conflict"):
+		return "", true
+	case !refused(err, "not_found"):
+		b.log().WarnContext(ctx, "update the form", "error", slackFault(err))
 	}
-	return updated.Hash
+	return "", false
 }
 
 // suggest answers the search for a project.

@@ -44,19 +44,19 @@ type far struct {
 	noPong   bool
 	noPing   bool
 	serve    func(c *farConn) // what to do with each connection; nil: pass it to opened
+	parting  func(c *farConn) // what to do between the client's close frame and the answer to it
 }
 
 // farConn is the far end of one connection.
 type farConn struct {
 	*websocket.Conn
-	f        *far
-	acks     chan ack
-	ended    chan struct{}   // closed when the client has gone
-	goodbye  int             // the code of the client's close frame, 1006 if there was none; read it after ended
-	say      chan func()     // what is written next, in order
-	hold     chan struct{}   // while a test has it, nothing is read
-	unacked  map[string]bool // f.guard guards it
-	closedAt time.Time       // f.guard guards it
+	f       *far
+	acks    chan ack
+	ended   chan struct{}   // closed when the client has gone
+	goodbye int             // the code of the client's close frame, 1006 if there was none; read it after ended
+	say     chan func()     // what is written next, in order
+	unacked map[string]bool // f.guard guards it
+	deaf    chan struct{}   // if there, nothing is read before it is closed; f.guard guards it
 }
 
 type ack struct {
@@ -106,10 +106,10 @@ func (f *far) connection(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(20_480)
 	c := &farConn{
 		Conn: ws, f: f, acks: make(chan ack, 10_000), ended: make(chan struct{}), goodbye: websocket.CloseAbnormalClosure,
-		say: make(chan func(), 10_000), hold: make(chan struct{}, 1), unacked: map[string]bool{},
+		say: make(chan func(), 10_000), unacked: map[string]bool{},
 	}
 	f.guard.Lock()
-	greeting, noPong, noPing, serve := f.greeting, f.noPong, f.noPing, f.serve
+	greeting, noPong, noPing, serve, parting := f.greeting, f.noPong, f.noPing, f.serve, f.parting
 	f.guard.Unlock()
 	ws.SetPingHandler(func(data string) error {
 		if !noPong {
@@ -119,6 +119,9 @@ func (f *far) connection(w http.ResponseWriter, r *http.Request) {
 	})
 	ws.SetCloseHandler(func(code int, _ string) error {
 		c.goodbye = code
+		if parting != nil {
+			parting(c)
+		}
 		c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""))
 		return nil
 	})
@@ -157,23 +160,33 @@ func (c *farConn) listen() {
 	defer func() { _ = c.Close() }()
 	defer close(c.ended)
 	for {
-		c.hold <- struct{}{}
 		kind, data, err := c.ReadMessage()
-		<-c.hold
-		c.f.guard.Lock()
+		if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway) {
+			c.finish()
+		}
 		if err != nil {
-			c.closedAt = time.Now()
-			c.f.guard.Unlock()
 			return
 		}
+		c.f.guard.Lock()
 		var a ack
 		assert.NoError(c.f.t, json.Unmarshal(data, &a))
 		assert.Equal(c.f.t, websocket.TextMessage, kind)
 		assert.True(c.f.t, c.unacked[a.ID], "an ack of %q, which was not delivered here, or acked before", a.ID)
 		delete(c.unacked, a.ID)
+		deaf := c.deaf
 		c.f.guard.Unlock()
 		c.acks <- a
+		if deaf != nil {
+			<-deaf
+		}
 	}
+}
+
+// finish waits until all is written that is to be.
+func (c *farConn) finish() {
+	written := make(chan struct{})
+	c.say <- func() { close(written) }
+	<-written
 }
 
 // send has v written, after what was to be written before.
@@ -294,7 +307,7 @@ type logs struct {
 func (l *logs) Write(p []byte) (int, error) {
 	l.guard.Lock()
 	defer l.guard.Unlock()
-	return l.bytes.Write(p) //nolint:wrapcheck // it never fails
+	return l.bytes.Write(p)
 }
 
 func (l *logs) String() string {

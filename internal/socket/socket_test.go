@@ -138,7 +138,7 @@ func TestTheLargestAck(t *testing.T) {
 	frames := make(chan []byte, 10_000)
 	f.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return &writeWatch{conn, frames}, err //nolint:wrapcheck // a stand-in for the network
+		return &writeWatch{conn, frames}, err
 	}
 	const around = len(`{"envelope_id":"E1","payload":""}` + "\n")
 	listen(t, f, &Listener{Handle: func(_ context.Context, _ Envelope, ack func(any) error) {
@@ -164,7 +164,7 @@ type writeWatch struct {
 
 func (w *writeWatch) Write(p []byte) (int, error) {
 	w.writes <- append([]byte(nil), p...)
-	return w.Conn.Write(p) //nolint:wrapcheck // a stand-in for the network
+	return w.Conn.Write(p)
 }
 
 // TestRefresh: the new connection stands before the old one goes, and what still
