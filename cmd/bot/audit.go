@@ -152,7 +152,7 @@ func (f *trailFilter) aboutProject(e *approvals.Entry) bool {
 	if text := e.Fields["change"]; text != "" && json.Unmarshal([]byte(text), &change) != nil {
 		return false
 	}
-	targets := append(change.Targets, atlas.Project{ID: e.Fields["project_id"], Name: e.Fields["project"]})
+	targets := append(slices.Clip(change.Targets), atlas.Project{ID: e.Fields["project_id"], Name: e.Fields["project"]})
 	return slices.ContainsFunc(targets, func(p atlas.Project) bool {
 		return strings.EqualFold(p.ID, f.project) || strings.EqualFold(p.Name, f.project)
 	})

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,10 +36,11 @@ func (v variablesOf) names() []string {
 // with is the environment with some variables changed; an empty one is removed.
 func (v variablesOf) with(pairs ...string) variablesOf {
 	changed := maps.Clone(v)
-	for i := 0; i < len(pairs); i += 2 {
-		changed[pairs[i]] = pairs[i+1]
-		if pairs[i+1] == "" {
-			delete(changed, pairs[i])
+	for pair := range slices.Chunk(pairs, 2) {
+		name, value := pair[0], pair[1]
+		changed[name] = value
+		if value == "" {
+			delete(changed, name)
 		}
 	}
 	return changed

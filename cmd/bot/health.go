@@ -119,6 +119,6 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *s
 	if server.Shutdown(ending) != nil {
 		_ = server.Close() // whatever takes longer is cut
 	}
-	<-served
+	_ = <-served // that it was closed
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox"
 )
 
 // Exit codes.
@@ -44,16 +46,40 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "sandbox: %v\n`sandbox -help` says what there is.\n", err)
 		return exitUsage
 	}
-	if opt.script {
-		err = script(ctx, opt, stdout, stderr)
-	} else {
-		err = page(ctx, opt, stdout, stderr)
+	if opt.verbose {
+		opt.sandbox.Logs = stderr
 	}
-	if err != nil {
+	if err := run(ctx, opt, stdout); err != nil {
 		_, _ = fmt.Fprintf(stderr, "sandbox: %v\n", err)
 		return exitFault
 	}
 	return exitOK
+}
+
+// run starts everything, plays or serves, and ends everything.
+func run(ctx context.Context, opt options, out io.Writer) error {
+	var listener net.Listener
+	if !opt.script {
+		// First of all: whoever has the wrong port should not wait for a build.
+		var err error
+		if listener, err = listen(ctx, opt.addr); err != nil {
+			return err
+		}
+		defer func() { _ = listener.Close() }() // the server has closed it, if there was one
+	}
+	if opt.sandbox.Bot == "" {
+		_, _ = fmt.Fprintln(out, "building the bot …")
+	}
+	s, err := sandbox.Start(ctx, opt.sandbox)
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // it says what does not start
+	case opt.script:
+		err = script(ctx, s, out)
+	default:
+		err = serve(ctx, s, listener, opt.public, out)
+	}
+	return errors.Join(err, s.Close())
 }
 
 // options are what the flags say.
@@ -61,9 +87,9 @@ type options struct {
 	addr    string
 	public  bool
 	script  bool
-	redis   string
-	bot     string
 	verbose bool
+	seed    string
+	sandbox sandbox.Options
 }
 
 const defaultAddr = "127.0.0.1:8080"
@@ -74,8 +100,9 @@ func flags(opt *options) *flag.FlagSet {
 	set.StringVar(&opt.addr, "addr", defaultAddr, "serve the page on this `address`")
 	set.BoolVar(&opt.public, "public", false, "allow an -addr that other machines can reach; the page asks nobody who they are")
 	set.BoolVar(&opt.script, "script", false, "play the whole flow for every type, print each step with its time, and end")
-	set.StringVar(&opt.redis, "redis", "", "use the Redis at this `URL` instead of the one inside the sandbox")
-	set.StringVar(&opt.bot, "bot", "", "run the bot that was built at this `path` instead of building it")
+	set.StringVar(&opt.seed, "seed", "", "start with the people, projects and integrations in this YAML `file`")
+	set.StringVar(&opt.sandbox.RedisURL, "redis", "", "use the Redis at this `URL` instead of the one inside the sandbox")
+	set.StringVar(&opt.sandbox.Bot, "bot", "", "run the bot that was built at this `path` instead of building it")
 	set.BoolVar(&opt.verbose, "v", false, "print the log of the bot to stderr")
 	return set
 }
@@ -102,22 +129,19 @@ func parse(args []string) (options, error) {
 	if set.NArg() > 0 {
 		return opt, fmt.Errorf("%q is not a flag", set.Arg(0))
 	}
+	return opt, errors.Join(opt.checkAddr(), opt.checkBot(), opt.readSeed())
+}
+
+func (opt *options) checkAddr() error {
 	host, _, err := net.SplitHostPort(opt.addr)
 	if err != nil {
-		return opt, fmt.Errorf("-addr %q is not host:port: %w", opt.addr, err)
+		return fmt.Errorf("-addr %q is not host:port: %w", opt.addr, err)
 	}
 	if !loopback(host) && !opt.public {
-		return opt, fmt.Errorf("-addr %s can be reached from other machines, and the page asks nobody who they are: "+
+		return fmt.Errorf("-addr %s can be reached from other machines, and the page asks nobody who they are: "+
 			"use an address of this machine such as %s, or say -public too", opt.addr, defaultAddr)
 	}
-	if opt.bot != "" {
-		if info, err := os.Stat(opt.bot); err != nil {
-			return opt, fmt.Errorf("-bot: %w", err)
-		} else if info.IsDir() {
-			return opt, fmt.Errorf("-bot %s is a directory, not a program", opt.bot)
-		}
-	}
-	return opt, nil
+	return nil
 }
 
 // loopback reports whether only this machine reaches a host. No host at all stands
@@ -125,4 +149,36 @@ func parse(args []string) (options, error) {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (opt *options) checkBot() error {
+	if opt.sandbox.Bot == "" {
+		return nil
+	}
+	info, err := os.Stat(opt.sandbox.Bot)
+	switch {
+	case err != nil:
+		return fmt.Errorf("-bot: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("-bot %s is a directory, not a program", opt.sandbox.Bot)
+	default:
+		return nil
+	}
+}
+
+func (opt *options) readSeed() error {
+	if opt.seed == "" {
+		return nil
+	}
+	if opt.script {
+		return errors.New("-seed does not go with -script, which has people and projects of its own")
+	}
+	content, err := os.ReadFile(opt.seed)
+	if err != nil {
+		return fmt.Errorf("-seed: %w", err)
+	}
+	if opt.sandbox.Seed, err = sandbox.ReadSeed(content); err != nil {
+		return fmt.Errorf("-seed %s: %w", opt.seed, err)
+	}
+	return nil
 }

@@ -9,13 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
-	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
@@ -26,8 +24,11 @@ import (
 // People and channels of the stand-in's workspace.
 const (
 	Engineer  = "U0ENGINEER"
+	Engineer2 = "U0ENGINE2"
 	Approver  = "U0APPROVER"
 	Approver2 = "U0APPROV2"
+	Guest     = "U0GUEST001"
+	Stranger  = "U0STRANGER"
 	Approvals = "C0APPROVAL"
 	Incidents = "C0INCIDENT"
 	Command   = "/atlas-integration"
@@ -37,207 +38,197 @@ const (
 type Options struct {
 	RedisURL string    // empty: a Redis inside this process
 	Bot      string    // path of a built bot; empty: it is built from its source
-	Logs     io.Writer // where the bot's log goes; nil: nowhere
+	Seed     *Seed     // who and what there is; nil: the world of the stand-ins
+	Logs     io.Writer // where the bot's log goes as well; nil: nowhere
 }
 
 // A Sandbox is everything, running.
 type Sandbox struct {
 	Slack *slacksim.Server
 	Atlas *atlassim.Server
+	Redis redis.UniversalClient // to look at what the bot keeps
 
-	redis  *redisd.Server // nil if it is somebody else's
-	binary string
-	dir    string
-	env    []string
-	logs   io.Writer
+	People []Person // whom one can be
 
-	guard sync.Mutex
-	bot   *process
+	redisURL string
+	own      *redisd.Server // the Redis; nil if it is somebody else's
+	bot      *bot
+	log      *lines
+	closers  []func() error
 }
 
-// process is one run of the bot.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // how it ended, once done is closed
-}
-
-// Start sets up a sandbox and waits until the bot is connected.
+// Start sets up a sandbox and waits until the bot is connected. What was started
+// is ended again if something does not start.
 func Start(ctx context.Context, options Options) (*Sandbox, error) {
-	s := &Sandbox{binary: options.Bot, logs: options.Logs}
-	if s.logs == nil {
-		s.logs = io.Discard
-	}
+	s := &Sandbox{log: &lines{next: options.Logs}}
 	if err := s.start(ctx, options); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Sandbox) start(ctx context.Context, options Options) (err error) {
-	if s.dir, err = os.MkdirTemp("", "sandbox"); err != nil {
+func (s *Sandbox) start(ctx context.Context, options Options) error {
+	if err := s.startRedis(ctx, options.RedisURL); err != nil {
 		return err
 	}
-	if s.binary == "" {
-		if err := s.build(ctx); err != nil {
+	if err := s.startStandIns(); err != nil {
+		return err
+	}
+	if err := options.Seed.plant(s); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "atlas-integration-sandbox-")
+	if err != nil {
+		return fmt.Errorf("make a directory for the sandbox: %w", err)
+	}
+	s.closers = append(s.closers, func() error { return os.RemoveAll(dir) })
+	path := options.Bot
+	if path == "" {
+		if path, err = build(ctx, dir); err != nil {
 			return err
 		}
 	}
-	if s.Slack, err = slacksim.New(slacksim.Options{}); err != nil {
-		return fmt.Errorf("start the stand-in for Slack: %w", err)
-	}
-	if s.Atlas, err = atlassim.New(atlassim.Options{}); err != nil {
-		return fmt.Errorf("start the stand-in for Atlas: %w", err)
-	}
-	if err := atlassim.DefaultWorld(s.Atlas); err != nil {
-		return fmt.Errorf("fill the stand-in for Atlas: %w", err)
-	}
-	redisURL := options.RedisURL
-	if redisURL == "" {
-		if s.redis, err = redisd.Mini(""); err != nil {
-			return fmt.Errorf("start a Redis: %w", err)
-		}
-		redisURL = s.redis.URL
-	}
-	if err := s.environment(ctx, redisURL); err != nil {
+	env, err := s.environment()
+	if err != nil {
 		return err
 	}
+	s.bot = &bot{path: path, env: env, logs: s.log}
+	s.closers = append(s.closers, s.bot.stop)
 	return s.StartBot(ctx)
 }
 
-// build builds the bot that stands in this repository.
-func (s *Sandbox) build(ctx context.Context) error {
-	s.binary = filepath.Join(s.dir, "bot")
-	const source = "github.com/atlas-integration-bot/atlas-integration-bot/cmd/bot"
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", s.binary, source).CombinedOutput() //nolint:gosec // our own arguments
+// startRedis finds a Redis that answers.
+func (s *Sandbox) startRedis(ctx context.Context, address string) error {
+	s.redisURL = address
+	if address == "" {
+		server, err := redisd.Mini("")
+		if err != nil {
+			return fmt.Errorf("start a Redis: %w", err)
+		}
+		s.own, s.redisURL = server, server.URL
+		s.closers = append(s.closers, server.Close)
+	}
+	options, err := redis.ParseURL(s.redisURL)
 	if err != nil {
-		return fmt.Errorf("build the bot (run this from within the repository, or give a built one with -bot): %w\n%s", err, out)
+		return fmt.Errorf("-redis: %w", withoutURL(err))
+	}
+	options.MaxRetries = -1 // whoever looks at a Redis that is away looks again
+	client := redis.NewClient(options)
+	s.Redis = client
+	s.closers = append(s.closers, client.Close)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("-redis: the Redis at %s does not answer: %w", options.Addr, err)
 	}
 	return nil
 }
 
-func (s *Sandbox) environment(ctx context.Context, redisURL string) error {
+// withoutURL takes the URL out of an error: it may hold a password.
+func withoutURL(err error) error {
+	if parse, ok := errors.AsType[*url.Error](err); ok {
+		return parse.Err
+	}
+	return err
+}
+
+func (s *Sandbox) startStandIns() (err error) {
+	if s.Slack, err = slacksim.New(slacksim.Options{}); err != nil {
+		return fmt.Errorf("start the stand-in for Slack: %w", err)
+	}
+	s.closers = append(s.closers, s.Slack.Close)
+	if s.Atlas, err = atlassim.New(atlassim.Options{}); err != nil {
+		return fmt.Errorf("start the stand-in for Atlas: %w", err)
+	}
+	s.closers = append(s.closers, s.Atlas.Close)
+	return nil
+}
+
+// environment is what the bot is told.
+func (s *Sandbox) environment() ([]string, error) {
 	keyset, err := secret.NewKeyset()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	health, err := freeAddress(ctx)
+	return []string{
+		"SLACK_API_URL=" + s.Slack.APIURL(),
+		"SLACK_APP_TOKEN=" + s.Slack.AppToken(),
+		"SLACK_BOT_TOKEN=" + s.Slack.BotToken(),
+		"SLACK_APPROVALS_CHANNEL=" + Approvals,
+		"SLACK_APPROVERS=" + s.with(RoleApprover),
+		"MONGODB_ATLAS_BASE_URL=" + s.Atlas.URL(),
+		"MONGODB_ATLAS_CLIENT_ID=" + s.Atlas.ClientID(),
+		"MONGODB_ATLAS_CLIENT_SECRET=" + s.Atlas.ClientSecret(),
+		"REDIS_URL=" + s.redisURL,
+		"SEALING_KEYSET=" + keyset.Reveal(),
+		"LOG_FORMAT=text",
+	}, nil
+}
+
+// StartBot starts the bot, if it does not run, and waits until it is connected.
+func (s *Sandbox) StartBot(ctx context.Context) error {
+	ended, err := s.bot.start(ctx)
 	if err != nil {
 		return err
 	}
-	s.env = []string{
-		"SLACK_APP_TOKEN=" + s.Slack.AppToken(), "SLACK_BOT_TOKEN=" + s.Slack.BotToken(), "SLACK_API_URL=" + s.Slack.APIURL(),
-		"SLACK_APPROVALS_CHANNEL=" + Approvals, "SLACK_APPROVERS=" + Approver + "," + Approver2,
-		"MONGODB_ATLAS_CLIENT_ID=" + s.Atlas.ClientID(), "MONGODB_ATLAS_CLIENT_SECRET=" + s.Atlas.ClientSecret(),
-		"MONGODB_ATLAS_BASE_URL=" + s.Atlas.URL(), "REDIS_URL=" + redisURL, "SEALING_KEYSET=" + keyset.Reveal(),
-		"HTTP_ADDR=" + health, "LOG_FORMAT=text",
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	defer context.AfterFunc(ended, cancel)()
+	if err := s.Slack.WaitConnections(ctx, 1); err != nil {
+		if ended.Err() != nil {
+			err = fmt.Errorf("it ended: %w", context.Cause(ended))
+		}
+		return fmt.Errorf("the bot did not connect: %w\nthe end of its log:\n%s", err, s.LastWords())
 	}
 	return nil
 }
 
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String(), nil
-}
-
-// StartBot starts the bot and waits until it is connected. If it runs already,
-// nothing happens.
-func (s *Sandbox) StartBot(ctx context.Context) error {
-	s.guard.Lock()
-	defer s.guard.Unlock()
-	if s.bot != nil && s.bot.running() {
-		return nil
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.binary) //nolint:gosec // the bot that was asked for
-	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, s.logs, s.logs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the sandbox, which then ends the bot
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the bot: %w", err)
-	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		p.err = cmd.Wait()
-	}()
-	s.bot = p
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	connected := make(chan error, 1)
-	go func() { connected <- s.Slack.WaitConnections(ctx, 1) }()
-	select {
-	case err := <-connected:
-		if err != nil {
-			return fmt.Errorf("the bot did not connect: %w", err)
-		}
-		return nil
-	case <-p.done:
-		cancel()
-		<-connected
-		return fmt.Errorf("the bot ended at once (%w); -v shows its log", p.err)
-	}
-}
-
-func (p *process) running() bool {
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
-	}
-}
+// LastWords is the end of the bot's log, for whoever has to find out what happened.
+func (s *Sandbox) LastWords() string { return s.log.tail(12) }
 
 // KillBot ends the bot as a crash would.
-func (s *Sandbox) KillBot() {
-	s.guard.Lock()
-	defer s.guard.Unlock()
-	if s.bot != nil {
-		_ = s.bot.cmd.Process.Kill() // it may have ended by itself
-		<-s.bot.done
-	}
-}
+func (s *Sandbox) KillBot() { s.bot.kill() }
 
-// BotRuns reports whether the bot runs.
+// BotRuns reports whether there is a bot.
 func (s *Sandbox) BotRuns() bool {
-	s.guard.Lock()
-	defer s.guard.Unlock()
-	return s.bot != nil && s.bot.running()
+	s.bot.mu.Lock()
+	defer s.bot.mu.Unlock()
+	return s.bot.runs()
 }
 
-// stopBot has the bot finish what it is at.
-func (s *Sandbox) stopBot() {
-	s.guard.Lock()
-	defer s.guard.Unlock()
-	if s.bot == nil {
-		return
+// BotLog is what the bot has logged, line by line.
+func (s *Sandbox) BotLog() []string { return s.log.lines() }
+
+// ErrNotOurs is that the Redis belongs to somebody else.
+var ErrNotOurs = errors.New("this Redis is not the sandbox's own: take it away yourself")
+
+// TakeRedisAway cuts all connections to the sandbox's own Redis and lets nobody
+// in until BringRedisBack. What it keeps, it keeps.
+func (s *Sandbox) TakeRedisAway() error {
+	if s.own == nil {
+		return ErrNotOurs
 	}
-	_ = s.bot.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.bot.done:
-	case <-time.After(12 * time.Second):
-		_ = s.bot.cmd.Process.Kill()
-		<-s.bot.done
-	}
+	s.own.Kill()
+	return nil
 }
 
-// Close ends everything and leaves nothing behind.
+// BringRedisBack undoes TakeRedisAway.
+func (s *Sandbox) BringRedisBack(ctx context.Context) error {
+	if s.own == nil {
+		return ErrNotOurs
+	}
+	if err := s.own.Again(ctx); err != nil {
+		return fmt.Errorf("start Redis again: %w", err)
+	}
+	return nil
+}
+
+// Close ends everything, what was started last first, and leaves nothing behind.
 func (s *Sandbox) Close() error {
-	s.stopBot()
 	var errs []error
-	if s.Slack != nil {
-		errs = append(errs, s.Slack.Close())
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
 	}
-	if s.Atlas != nil {
-		errs = append(errs, s.Atlas.Close())
-	}
-	if s.redis != nil {
-		errs = append(errs, s.redis.Close())
-	}
-	if s.dir != "" {
-		errs = append(errs, os.RemoveAll(s.dir))
-	}
+	s.closers = nil
 	return errors.Join(errs...)
 }

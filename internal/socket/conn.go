@@ -54,7 +54,7 @@ type hello struct {
 	} `json:"debug_info"`
 }
 
-func newConn(l *Listener, ws *websocket.Conn, handling context.Context) *conn {
+func newConn(handling context.Context, l *Listener, ws *websocket.Conn) *conn {
 	now := time.Now()
 	c := &conn{
 		l: l, ws: ws, handling: handling, since: now, pinged: now, ponged: now,

@@ -54,7 +54,7 @@ func (l *Listener) connect(ctx, handling context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(l, ws, handling)
+	c := newConn(handling, l, ws)
 	h, err := c.greet(ctx)
 	if err != nil {
 		c.goodbye(websocket.CloseNormalClosure)

@@ -198,7 +198,7 @@ func (e placedElement) dispatches() bool {
 func (p *Person) Select(ctx context.Context, actionID string, values ...string) error {
 	var chosen []any
 	var external bool
-	err := p.seek(ctx, actionID, func(v *view, e placedElement) error {
+	err := p.seek(ctx, actionID, func(_ *view, e placedElement) error {
 		kind := text(e.element["type"])
 		external = kind == "external_select" || kind == "multi_external_select"
 		if external {

@@ -33,8 +33,10 @@ var defaultScopes = []string{"commands", "chat:write", "users:read", "usergroups
 
 func (s *Server) populate() {
 	for _, u := range []User{
-		{ID: "U0ENGINEER", Name: "mira", RealName: "Mira"}, {ID: "U0ENGINE2", Name: "sam", RealName: "Sam"},
-		{ID: "U0APPROVER", Name: "jo", RealName: "Jo"}, {ID: "U0APPROV2", Name: "kim", RealName: "Kim"},
+		{ID: "U0ENGINEER", Name: "mira", RealName: "Mira"},
+		{ID: "U0ENGINE2", Name: "sam", RealName: "Sam"},
+		{ID: "U0APPROVER", Name: "jo", RealName: "Jo"},
+		{ID: "U0APPROV2", Name: "kim", RealName: "Kim"},
 		{ID: "U0GUEST001", Name: "guest", RealName: "Guest", IsRestricted: true},
 		{ID: "U0STRANGER", Name: "stranger", RealName: "Stranger", TeamID: "T0OTHER001", IsStranger: true},
 		{ID: "U0GONE0001", Name: "gone", RealName: "Gone", Deleted: true},

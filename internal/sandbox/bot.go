@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"context"
@@ -16,7 +16,13 @@ import (
 	"time"
 )
 
-const botPackage = "github.com/atlas-integration-bot/atlas-integration-bot/cmd/bot"
+const (
+	// readyTime is how long the bot may take until it is connected.
+	readyTime = 30 * time.Second
+	// graceTime is how long the bot may finish what it is at: it takes ten seconds
+	// at most.
+	graceTime = 12 * time.Second
+)
 
 // build makes the bot with the Go that is there, in dir.
 func build(ctx context.Context, dir string) (string, error) {
@@ -24,21 +30,19 @@ func build(ctx context.Context, dir string) (string, error) {
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, botPackage).CombinedOutput() //nolint:gosec // our own arguments
+	const source = "github.com/atlas-integration-bot/atlas-integration-bot/cmd/bot"
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, source).CombinedOutput() //nolint:gosec // our own arguments
 	switch {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("build the bot: %w", ctx.Err())
 	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("build the bot: there is no Go in PATH; -bot takes one that was built")
+		return "", errors.New("build the bot: there is no Go in PATH; -bot takes the path of one that is built")
 	case err != nil:
-		return "", fmt.Errorf("build the bot: %w\n%s\nrun the sandbox inside a clone of the repository, or say -bot and the path of a bot that was built",
+		return "", fmt.Errorf("build the bot: %w\n%s\nrun the sandbox in a clone of the repository, or give the path of a built bot with -bot",
 			err, strings.TrimSpace(string(out)))
 	}
 	return path, nil
 }
-
-// graceTime is how long the bot may finish what it is at: it takes ten seconds at most.
-const graceTime = 12 * time.Second
 
 // A bot is the program, as one process at a time.
 type bot struct {
@@ -52,29 +56,28 @@ type bot struct {
 	stopped bool            // for good
 }
 
-var errStopped = errors.New("the sandbox is ending")
-
-// start runs the program. The context that it returns ends with the process.
+// start runs the program, if it does not run. The context that it returns ends
+// with the process.
 func (b *bot) start(ctx context.Context) (context.Context, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped {
-		return nil, errStopped
+		return nil, errors.New("the sandbox is ending")
 	}
-	if b.cmd != nil && b.ended.Err() == nil {
+	if b.runs() {
 		return b.ended, nil
 	}
-	addr, err := freeAddr(ctx)
+	health, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// Not with ctx: that would kill it, and stop lets it finish.
-	cmd := exec.Command(b.path) //nolint:gosec,noctx // our own bot, or the one that -bot names
-	cmd.Env = append([]string{"HTTP_ADDR=" + addr}, b.env...)
+	cmd := exec.Command(b.path) //nolint:gosec,noctx // our own bot, or the one that was asked for
+	cmd.Env = append([]string{"HTTP_ADDR=" + health}, b.env...)
 	if root := os.Getenv("SYSTEMROOT"); root != "" {
 		cmd.Env = append(cmd.Env, "SYSTEMROOT="+root) // without it, Windows opens no socket
 	}
-	cmd.Stderr = b.logs
+	cmd.Stdout, cmd.Stderr = b.logs, b.logs
 	cmd.SysProcAttr = apart()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the bot: %w", err)
@@ -91,21 +94,16 @@ func (b *bot) start(ctx context.Context) (context.Context, error) {
 	return ended, nil
 }
 
+func (b *bot) runs() bool { return b.cmd != nil && b.ended.Err() == nil }
+
 // kill ends the process as a crash does, without a word.
 func (b *bot) kill() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.cmd != nil && b.ended.Err() == nil {
+	if b.runs() {
 		_ = b.cmd.Process.Kill() // it may have ended meanwhile
 		<-b.ended.Done()
 	}
-}
-
-// running reports whether there is a process.
-func (b *bot) running() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.cmd != nil && b.ended.Err() == nil
 }
 
 // stop lets the bot finish, ends it if it does not, and lets no other begin.
@@ -113,7 +111,7 @@ func (b *bot) stop() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true
-	if b.cmd == nil || b.ended.Err() != nil {
+	if !b.runs() {
 		return nil
 	}
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -129,20 +127,11 @@ func (b *bot) stop() error {
 	}
 }
 
-// freeAddr is an address of this machine that nobody listens on right now.
-func freeAddr(ctx context.Context) (string, error) {
+// freeAddress is an address of this machine that nobody listens on right now.
+func freeAddress(ctx context.Context) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
 	return listener.Addr().String(), listener.Close()
-}
-
-func lastLines(path string, n int) (string, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // our own file
-	if err != nil {
-		return "", fmt.Errorf("read the bot's log: %w", err)
-	}
-	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n"), nil
 }
