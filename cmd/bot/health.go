@@ -119,6 +119,8 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *s
 	if server.Shutdown(ending) != nil {
 		_ = server.Close() // whatever takes longer is cut
 	}
-	_ = <-served // that it was closed
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP_ADDR: %w", err)
+	}
 	return nil
 }

@@ -63,6 +63,13 @@ func parseRedisURL(address string) (*redisTarget, error) {
 			return nil, errors.New("must not hold the option " + name + ": a replica may not know yet what was decided")
 		}
 	}
+	files, err := takeCertificates(u)
+	if err != nil {
+		return nil, err
+	}
+	if files != (certificates{}) {
+		address = u.String()
+	}
 	t := &redisTarget{}
 	switch {
 	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
@@ -76,9 +83,7 @@ func parseRedisURL(address string) (*redisTarget, error) {
 		if db := strings.Trim(u.Path, "/"); db != "" && db != "0" {
 			return nil, errors.New("names a database: a Cluster has only database 0")
 		}
-		if t.cluster, err = redis.ParseClusterURL(address); err == nil && t.cluster.TLSConfig != nil {
-			t.cluster.TLSConfig.MinVersion = tls.VersionTLS12
-		}
+		t.cluster, err = redis.ParseClusterURL(address)
 	default:
 		t.single, err = redis.ParseURL(address)
 	}
@@ -86,7 +91,33 @@ func parseRedisURL(address string) (*redisTarget, error) {
 		return nil, errors.New("is not a URL that go-redis takes: look at the database number after the host, at the names and values of " +
 			"its options, and that each addr is host:port")
 	}
+	if err := t.secure(files); err != nil {
+		return nil, err
+	}
 	return t, nil
+}
+
+// secure completes how to speak TLS, where the URL asks for it.
+func (t *redisTarget) secure(files certificates) error {
+	var config *tls.Config
+	switch {
+	case t.sentinel != nil:
+		config = t.sentinel.TLSConfig
+	case t.cluster != nil:
+		config = t.cluster.TLSConfig
+	default:
+		config = t.single.TLSConfig
+	}
+	if config == nil {
+		return nil
+	}
+	config.MinVersion = tls.VersionTLS12
+	if t.single == nil {
+		// go-redis would hold every node to the name of the first one. Without a
+		// name, each is held to the address it is called at.
+		config.ServerName = ""
+	}
+	return files.use(config)
 }
 
 func checkRedisURL(value string) string {

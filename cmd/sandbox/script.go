@@ -237,7 +237,7 @@ func (f *flow) applied(ctx context.Context) (time.Duration, error) {
 func (f *flow) check(context.Context) (time.Duration, error) {
 	held, there := f.Atlas.Integration(f.project, f.typ)
 	if !there {
-		return 0, errors.New("Atlas has no such integration")
+		return 0, errors.New("there is no such integration in Atlas")
 	}
 	for name, value := range f.want {
 		if !reflect.DeepEqual(held[name], value) {

@@ -41,7 +41,9 @@ func serve(ctx context.Context, s *sandbox.Sandbox, listener net.Listener, publi
 		return fmt.Errorf("serve the page: %w", err)
 	case <-ctx.Done():
 		_ = server.Close() // streams would hold a graceful end forever
-		<-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve the page: %w", err)
+		}
 		return nil
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,6 +53,7 @@ type bot struct {
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
+	health  string          // where it says how it is
 	ended   context.Context // of the process; its cause is how
 	stopped bool            // for good
 }
@@ -90,8 +92,32 @@ func (b *bot) start(ctx context.Context) (context.Context, error) {
 		}
 		end(err)
 	}()
-	b.cmd, b.ended = cmd, ended
+	b.cmd, b.ended, b.health = cmd, ended, health
 	return ended, nil
+}
+
+// ready asks whether commands and clicks would be answered now, and else why not.
+func (b *bot) ready(ctx context.Context) error {
+	b.mu.Lock()
+	address, runs := b.health, b.runs()
+	b.mu.Unlock()
+	if !runs {
+		return errors.New("it does not run")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+	if err != nil {
+		return fmt.Errorf("ask the bot how it is: %w", err)
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return errors.New("it does not say how it is")
+	}
+	defer func() { _ = answer.Body.Close() }()
+	said, err := io.ReadAll(io.LimitReader(answer.Body, 1000))
+	if err != nil || answer.StatusCode != http.StatusOK {
+		return errors.New(strings.TrimSpace(string(said)))
+	}
+	return nil
 }
 
 func (b *bot) runs() bool { return b.cmd != nil && b.ended.Err() == nil }

@@ -113,6 +113,7 @@ func (s *Sandbox) startRedis(ctx context.Context, address string) error {
 		return fmt.Errorf("-redis: %w", withoutURL(err))
 	}
 	options.MaxRetries = -1 // whoever looks at a Redis that is away looks again
+	redis.SetLogger(silent{})
 	client := redis.NewClient(options)
 	s.Redis = client
 	s.closers = append(s.closers, client.Close)
@@ -123,6 +124,11 @@ func (s *Sandbox) startRedis(ctx context.Context, address string) error {
 	}
 	return nil
 }
+
+// silent keeps go-redis from writing of a Redis that was taken away on purpose.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // withoutURL takes the URL out of an error: it may hold a password.
 func withoutURL(err error) error {
@@ -188,6 +194,27 @@ func (s *Sandbox) LastWords() string { return s.log.tail(12) }
 
 // KillBot ends the bot as a crash would.
 func (s *Sandbox) KillBot() { s.bot.kill() }
+
+// BotReady asks the bot whether commands and clicks would be answered now. The
+// error says why not.
+func (s *Sandbox) BotReady(ctx context.Context) error { return s.bot.ready(ctx) }
+
+// WaitReady waits until the bot is ready.
+func (s *Sandbox) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := s.bot.ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the bot is not ready: %w", err)
+		}
+	}
+}
 
 // BotRuns reports whether there is a bot.
 func (s *Sandbox) BotRuns() bool {

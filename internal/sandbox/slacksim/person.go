@@ -289,6 +289,9 @@ func (p *Person) clicked(m *message, action object) object {
 	payload["state"] = object{"values": object{}}
 	payload["response_url"] = s.newHook("actions", &hook{user: p.id, channel: m.channel, about: m})
 	payload["actions"] = []any{action}
-	s.record(Event{Kind: "click", Actor: p.id, Method: text(action["action_id"]), Summary: fmt.Sprintf("%s in %s", text(action["action_id"]), m.channel)})
+	s.record(Event{
+		Kind: "click", Actor: p.id, Method: text(action["action_id"]),
+		Summary: fmt.Sprintf("%s in %s", text(action["action_id"]), m.channel), JSON: encode(object{"action": action}),
+	})
 	return payload
 }

@@ -360,8 +360,12 @@ func (s *Server) noteCall(c *call, a answer) {
 	if result == "invalid_blocks" || result == "invalid_arguments" && strings.HasPrefix(c.method, "views.") {
 		s.violate(InvalidBlocks, "", "%s: %s", c.method, encode(a.body["response_metadata"]))
 	}
+	noted := object{"arguments": c.args, "result": result}
+	if id := text(obj(a.body["view"])["id"]); id != "" {
+		noted["view_id"] = id
+	}
 	s.record(Event{
 		Kind: "api", Actor: BotUserID, Method: c.method, Summary: fmt.Sprintf("%s: %s", c.method, result),
-		JSON: encode(object{"arguments": c.args, "result": result}),
+		JSON: encode(noted),
 	})
 }

@@ -128,16 +128,16 @@ func closing(s string, i int) int {
 		return -1
 	}
 	for j := i + 2; j < len(s); j++ {
-		switch {
-		case s[j] == '<':
+		switch s[j] {
+		case '<':
 			if end := strings.IndexByte(s[j:], '>'); end > 0 {
 				j += end
 			}
-		case s[j] == '`':
+		case '`':
 			if end := strings.IndexByte(s[j+1:], '`'); end > 0 {
 				j += end + 1
 			}
-		case s[j] == s[i]:
+		case s[i]:
 			last, _ := utf8.DecodeLastRuneInString(s[:j])
 			after, _ := utf8.DecodeRuneInString(s[j+1:])
 			if !unicode.IsSpace(last) && (j+1 == len(s) || !wordy(after)) {

@@ -31,8 +31,15 @@ func el(tag, class string, children ...*node) *node {
 	return n
 }
 
-// set gives the element an attribute. The name is one of ours, never from outside.
+// set gives the element an attribute, once. The name is one of ours, never from
+// outside.
 func (n *node) set(name, value string) *node {
+	for i := range n.attrs {
+		if n.attrs[i].name == name {
+			n.attrs[i].value = value
+			return n
+		}
+	}
 	n.attrs = append(n.attrs, attr{name, value})
 	return n
 }

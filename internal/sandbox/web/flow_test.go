@@ -1,0 +1,286 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hexKey is a key as PagerDuty's and Datadog's look; it is nobody's.
+var hexKey = strings.Repeat("0a1b2c3d", 4)
+
+func TestTheWholeFlow(t *testing.T) {
+	t.Parallel()
+	s, address := start(t)
+	b := open(t, address, 1500, 950)
+	project := s.Atlas.ProjectID("payments-prod")
+
+	b.command("left", "/atlas-integration update")
+	b.sees("#left .modal h2", "Update integration")
+	b.pick(b.field("left", "type"), "PagerDuty")
+	b.choose("left", "project", "payments-prod")
+	b.choose("left", "project", "search-prod")
+	b.sees("#left .modal .hint", "in search-prod")
+	b.pick(b.field("left", "region"), "EU")
+	b.write(b.field("left", "serviceKey"), hexKey)
+	b.write(b.field("left", "reason"), "The old key was in a ticket.")
+	b.picture("form")
+	b.click("#left .modal button[type=submit]", "")
+
+	b.sees("#right .message", "Update PagerDuty in 2 projects")
+	b.sees("#right .message", "pending")
+	b.picture("card")
+	b.click("#right .message button", "Approve")
+	b.sees("#right dialog[open]", "Atlas is changed at once.")
+	b.picture("confirm")
+	b.click("#right dialog[open] button", "Approve")
+	b.sees("#right .message", "applied")
+	b.sees("#atlas #held-PAGER_DUTY", "changed once")
+	b.sees("#story .timeline", "stored")
+	b.sees("#story .whereabouts", "Redis")
+	b.picture("applied")
+
+	held, there := s.Atlas.Integration(project, "PAGER_DUTY")
+	require.True(t, there)
+	assert.Equal(t, hexKey, held["serviceKey"])
+	assert.Equal(t, "EU", held["region"])
+	assert.NotContains(t, b.text("body"), hexKey, "the key is shown nowhere once the form is gone")
+	assert.Empty(t, b.text("#story .whereabouts .bad"))
+	assert.Empty(t, s.Slack.Violations())
+}
+
+func TestFields(t *testing.T) {
+	t.Parallel()
+	s, address := start(t)
+	b := open(t, address, 1500, 950)
+
+	b.form("/atlas-integration update search-prod DATADOG")
+	b.write(b.field("left", "apiKey"), "too short")
+	b.write(b.field("left", "reason"), "Rotation.")
+	b.click("#left .modal button[type=submit]", "")
+	b.sees("#left .modal .error", "32")
+	b.picture("inline-error")
+	b.write(b.field("left", "apiKey"), hexKey)
+	b.pick(b.field("left", "sendDatabaseMetrics"), "Off")
+	b.click("#left .modal button[type=submit]", "")
+	b.sees("#left .modal h2", "Request sent")
+	b.click("#left .modal footer button", "Close")
+	b.seesNo("#left .modal")
+
+	b.click("#right .message button", "Approve")
+	b.click("#right dialog[open] button", "Approve")
+	b.sees("#right .message", "applied")
+	held, _ := s.Atlas.Integration(s.Atlas.ProjectID("search-prod"), "DATADOG")
+	assert.Equal(t, hexKey, held["apiKey"])
+	assert.Equal(t, false, held["sendDatabaseMetrics"])
+}
+
+func TestAnotherTypeKeepsWhatStillMakesSense(t *testing.T) {
+	t.Parallel()
+	s, address := start(t)
+	b := open(t, address, 1500, 950)
+
+	b.form("/atlas-integration update ledger-prod PAGER_DUTY")
+	b.write(b.field("left", "serviceKey"), hexKey)
+	b.write(b.field("left", "reason"), "We move to Opsgenie.")
+	b.pick(b.field("left", "type"), "Opsgenie")
+	b.sees("#left .modal label", "API key")
+	b.seesNo(b.field("left", "serviceKey"))
+	b.sees("#left .choose .chip", "ledger-prod")
+	b.until("the reason is gone", `document.querySelector('#left .modal [name=reason]').value === 'We move to Opsgenie.'`)
+	key := "0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f"
+	b.write(b.field("left", "apiKey"), key)
+	b.click("#left .modal button[type=submit]", "")
+	b.click("#right .message button", "Approve")
+	b.click("#right dialog[open] button", "Approve")
+	b.sees("#right .message", "applied")
+	held, _ := s.Atlas.Integration(s.Atlas.ProjectID("ledger-prod"), "OPS_GENIE")
+	assert.Equal(t, key, held["apiKey"])
+	assert.Zero(t, s.Atlas.Effects(s.Atlas.ProjectID("ledger-prod"), "PAGER_DUTY"))
+}
+
+// form has the person on the left open the form of a type, with what Atlas has now.
+func (b *tab) form(words string) {
+	b.t.Helper()
+	b.command("left", words)
+	b.sees("#left .modal .hint", "Now ••••")
+}
+
+// request has the engineer ask for a new PagerDuty key.
+func (b *tab) request(project string) {
+	b.t.Helper()
+	b.form("/atlas-integration update " + project + " PAGER_DUTY")
+	b.write(b.field("left", "serviceKey"), hexKey)
+	b.write(b.field("left", "reason"), "Rotation.")
+	b.click("#left .modal button[type=submit]", "")
+	b.sees("#left .modal h2", "Request sent")
+	b.press(kb.Escape) // Escape closes it
+	b.seesNo("#left .modal")
+	b.sees("#right .message", "pending")
+}
+
+func TestDenyWithAReason(t *testing.T) {
+	t.Parallel()
+	s, address := start(t)
+	b := open(t, address, 1500, 950)
+	b.request("payments-prod")
+	b.click("#right .message button", "Deny")
+	b.write(b.field("right", "reason"), "Not during the freeze.")
+	b.picture("deny")
+	b.click("#right .modal button[type=submit]", "")
+	b.sees("#right .message", "denied")
+	b.click("#left .places a", "atlas-integration")
+	b.sees("#left .message", "Not during the freeze.")
+	assert.Zero(t, s.Atlas.Effects(s.Atlas.ProjectID("payments-prod"), "PAGER_DUTY"))
+}
+
+func TestNobodyApprovesTheirOwn(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	b := open(t, address, 1500, 950)
+	b.click("#left .who summary", "")
+	b.click("#left .menu a", "J\njo")
+	b.sees("#left .who summary", "jo")
+	b.form("/atlas-integration update payments-prod PAGER_DUTY")
+	b.write(b.field("left", "serviceKey"), hexKey)
+	b.write(b.field("left", "reason"), "Rotation.")
+	b.click("#left .modal button[type=submit]", "")
+	b.click("#left .modal footer button", "Close")
+	b.click("#right .message button", "Approve")
+	b.click("#right dialog[open] button", "Approve")
+	b.sees("#right .ephemeral", "somebody else has to decide")
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	b := open(t, address, 1500, 950)
+	for _, name := range []string{"guest", "stranger"} {
+		b.click("#left .who summary", "")
+		b.click("#left .menu a", strings.ToUpper(name[:1])+"\n"+name)
+		b.sees("#left .who summary", name)
+		b.command("left", "/atlas-integration update")
+		b.sees("#left .ephemeral", "Only visible to you")
+		b.seesNo("#left .modal")
+	}
+	b.command("left", "hello")
+	b.sees("#left .notice", "knows nothing but")
+}
+
+func TestBadDays(t *testing.T) {
+	t.Parallel()
+	t.Run("the bot dies between the approval and the result", func(t *testing.T) {
+		t.Parallel()
+		s, address := start(t)
+		b := open(t, address, 1500, 950)
+		b.request("payments-prod")
+		b.click("#day-atlas-timeout", "")
+		b.sees("#last-day", "not answer")
+		b.click("#right .message button", "Approve")
+		b.click("#right dialog[open] button", "Approve")
+		b.sees("#atlas #held-PAGER_DUTY", "changed once")
+		b.click("#day-bot-kill", "")
+		b.sees("#bot-state", "it does not run")
+		b.picture("bad-day")
+		b.command("left", "/atlas-integration help")
+		b.sees("#left .notice", "dispatch_failed")
+		b.click("#day-bot-start", "")
+		b.sees("#bot-state", "The bot is ready")
+		b.sees("#right .message", "applied")
+		assert.Equal(t, 1, s.Atlas.Effects(s.Atlas.ProjectID("payments-prod"), "PAGER_DUTY"), "it was sent once, and found to be there")
+		b.sees("#story .timeline", "the bot is killed")
+	})
+	t.Run("somebody changes the integration in between", func(t *testing.T) {
+		t.Parallel()
+		s, address := start(t)
+		b := open(t, address, 1500, 950)
+		b.click("#day-drift", "")
+		b.sees("#last-day", "no request is pending")
+		b.request("payments-prod")
+		b.click("#day-drift", "")
+		b.sees("#last-day", "somebody changes PAGER_DUTY of payments-prod")
+		b.click("#right .message button", "Approve")
+		b.click("#right dialog[open] button", "Approve")
+		b.sees("#right .message", "failed")
+		held, _ := s.Atlas.Integration(s.Atlas.ProjectID("payments-prod"), "PAGER_DUTY")
+		assert.NotEqual(t, hexKey, held["serviceKey"], "nothing is overwritten")
+	})
+	t.Run("Redis goes away", func(t *testing.T) {
+		t.Parallel()
+		_, address := start(t)
+		b := open(t, address, 1500, 950)
+		b.form("/atlas-integration update payments-prod PAGER_DUTY")
+		b.write(b.field("left", "serviceKey"), hexKey)
+		b.write(b.field("left", "reason"), "Rotation.")
+		b.click("#day-redis-away", "")
+		b.sees("#last-day", "goes away")
+		b.click("#left .modal button[type=submit]", "")
+		b.sees("#left .modal .error", "nothing was sent or kept")
+		b.sees("#last-day", "the bot is ready again")
+		b.click("#left .modal button[type=submit]", "")
+		b.sees("#right .message", "pending")
+	})
+	t.Run("Slack refreshes its sockets and limits messages", func(t *testing.T) {
+		t.Parallel()
+		s, address := start(t)
+		b := open(t, address, 1500, 950)
+		b.click("#day-slack-refresh", "")
+		b.click("#day-slack-limit", "")
+		b.request("payments-prod")
+		b.click("#right .message button", "Approve")
+		b.click("#right dialog[open] button", "Approve")
+		b.sees("#right .message", "applied")
+		assert.Empty(t, s.Slack.Violations())
+	})
+}
+
+func TestTwoTabsSeeTheSame(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	one, two := open(t, address, 1500, 950), open(t, address, 1500, 950)
+	one.command("left", "/atlas-integration update payments-prod PAGER_DUTY")
+	two.sees("#left .modal h2", "Update integration")
+	one.write(one.field("left", "reason"), "Rotation.")
+	one.press("\t") // an input is sent when it is left
+	two.until("the reason is not seen in the other tab", `document.querySelector('#left .modal [name=reason]').value === 'Rotation.'`)
+}
+
+// On a phone one part is seen at a time, and nothing has to be scrolled sideways.
+func TestPhone(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	b := open(t, address, 390, 844)
+	fits := `document.documentElement.scrollWidth <= innerWidth`
+	b.until("the page is too wide", fits)
+	b.request("payments-prod")
+	b.click(".top nav a", "jo")
+	b.picture("phone-card")
+	b.until("the card is too wide", fits)
+	b.click("#right .message button", "Approve")
+	b.click("#right dialog[open] button", "Approve")
+	b.sees("#right .message", "applied")
+	b.until("the result is too wide", fits)
+}
+
+// A person without a mouse gets from the command to the request.
+func TestKeyboard(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	b := open(t, address, 1500, 950)
+	b.until("there is no line to type in", `document.getElementById('left-text') !== null && (document.getElementById('left-text').focus(), true)`)
+	b.press("/atlas-integration update")
+	b.enter()
+	b.sees("#left .modal h2", "Update integration")
+	b.until("the first input of the form has no focus", `document.activeElement?.name === 'project'`)
+	b.press("search-p")
+	b.sees("#left .option", "search-prod")
+	b.enter()
+	b.sees("#left .chip", "search-prod")
+	b.press(kb.Escape)
+	b.seesNo("#left .option")
+	b.press(kb.Escape)
+	b.seesNo("#left .modal")
+}
