@@ -4,17 +4,14 @@
 package redisd
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,11 +25,10 @@ type Server struct {
 	Real bool   // redis-server, and not miniredis
 	Dir  string // where a real one keeps its files
 
-	args []string
-	port int
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
-	mini *mini
+	args    []string
+	port    int
+	process process
+	mini    *mini
 }
 
 // ErrMissing is that no redis-server is installed.
@@ -67,49 +63,10 @@ func (s *Server) Again(ctx context.Context) error {
 	if s.mini != nil {
 		return s.mini.Restart()
 	}
-	args := append([]string{
+	s.process = process{ready: serverReady, args: append([]string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--daemonize", "no",
-	}, s.args...)
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "redis-server", args...) //nolint:gosec // our own arguments
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.cmd, s.done = cmd, make(chan struct{})
-	ready := make(chan error, 1)
-	go func() {
-		defer close(s.done)
-		waitReady(out, ready)
-		_ = cmd.Wait() // how it ended is for the caller to expect
-	}()
-	select {
-	case err := <-ready:
-		if err != nil {
-			<-s.done
-		}
-		return err
-	case <-time.After(10 * time.Second):
-		s.Kill()
-		return errors.New("redis-server did not become ready within ten seconds")
-	}
-}
-
-func waitReady(out io.Reader, ready chan<- error) {
-	var last []string
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "Ready to accept connections") {
-			ready <- nil
-			_, _ = io.Copy(io.Discard, out)
-			return
-		}
-		last = append(last, lines.Text())
-	}
-	ready <- fmt.Errorf("redis-server ended before it was ready: %s", strings.Join(last[max(0, len(last)-3):], " | "))
+	}, s.args...)}
+	return s.process.start(ctx)
 }
 
 // Kill ends the server as a crash would.
@@ -118,8 +75,7 @@ func (s *Server) Kill() {
 		s.mini.Close()
 		return
 	}
-	_ = s.cmd.Process.Kill()
-	<-s.done
+	s.process.kill()
 }
 
 // Close ends the server and removes its files.
