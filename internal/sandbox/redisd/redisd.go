@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -58,14 +59,14 @@ func Start(ctx context.Context, args ...string) (*Server, error) {
 }
 
 // Again starts the server once more after Kill or Stop, on the same port and with
-// what it has kept on disk.
-func (s *Server) Again(ctx context.Context) error {
+// what it has kept on disk. Further arguments hold for this time.
+func (s *Server) Again(ctx context.Context, args ...string) error {
 	if s.mini != nil {
 		return s.mini.Restart()
 	}
 	s.process = process{ready: serverReady, args: append([]string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--daemonize", "no",
-	}, s.args...)}
+	}, slices.Concat(s.args, args)...)}
 	return s.process.start(ctx)
 }
 

@@ -91,7 +91,7 @@ func TestAnotherTypeKeepsWhatStillMakesSense(t *testing.T) {
 	b.seesNo(b.field("left", "serviceKey"))
 	b.sees("#left .choose .chip", "ledger-prod")
 	b.until("the reason is gone", `document.querySelector('#left .modal [name=reason]').value === 'We move to Opsgenie.'`)
-	key := "0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f"
+	key := strings.Join([]string{hexKey[:8], hexKey[:4], hexKey[:4], hexKey[:4], hexKey[:12]}, "-")
 	b.write(b.field("left", "apiKey"), key)
 	b.click("#left .modal button[type=submit]", "")
 	b.click("#right .message button", "Approve")
