@@ -56,7 +56,7 @@ func mendRedis(err error) string {
 	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "AUTH"):
 		return "put the right user and password into REDIS_URL"
 	case strings.HasPrefix(text, "NOPERM"):
-		return "let the Redis user of REDIS_URL do this; docs/operations.md has the ACL"
+		return "let the Redis user of REDIS_URL do this; docs/redis.md has the ACL rule"
 	case strings.Contains(text, "certificate"), strings.Contains(text, "tls:"):
 		return "look at the certificate of Redis, and whether REDIS_URL should begin with redis:// or rediss://"
 	default:
@@ -111,7 +111,7 @@ func checkWriting(ctx context.Context, r *report, rdb redis.UniversalClient, tea
 
 func mendScript(err error) string {
 	if strings.HasPrefix(err.Error(), "NOPERM") || strings.Contains(err.Error(), "permission") {
-		return "let the Redis user of REDIS_URL run scripts and these commands; docs/operations.md has the ACL"
+		return "let the Redis user of REDIS_URL run scripts and these commands; docs/redis.md has the ACL rule"
 	}
 	return fmt.Sprintf("the bot needs Redis %d.%d or later with Lua scripts", leastRedis[0], leastRedis[1])
 }

@@ -288,9 +288,9 @@ func crash(t *testing.T, far string, number int, after bool) {
 		return told(w, jo, approvals, false) && told(w, jo, approvals, true) && told(w, mira, w.slack.Person(mira).DM(), false)
 	}), "people were not told that it was applied")
 
-	select {
+	select { // people may see what the last calls did before the bot is dead
 	case <-dead:
-	default:
+	case <-ctx.Done():
 		t.Errorf("the bot made only %d calls, so it was not killed: take the number out", wire.count())
 	}
 	project := w.atlas.ProjectID("payments-prod")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -41,6 +42,9 @@ func (t *redisTarget) client() redis.UniversalClient {
 	case t.cluster != nil:
 		o := *t.cluster
 		o.ContextTimeoutEnabled, o.MaintNotificationsConfig = true, plain
+		// A node that refuses connections does not make go-redis ask who took over
+		// (its issue 3979): without this, the bot would stand still for a minute.
+		o.ClusterStateReloadInterval = time.Second
 		return redis.NewClusterClient(&o)
 	default:
 		o := *t.single
