@@ -49,6 +49,12 @@ func run(m *testing.M) int {
 // start is a sandbox with its page.
 func start(t *testing.T) (s *sandbox.Sandbox, address string) {
 	t.Helper()
+	s, server := serve(t)
+	return s, server.URL
+}
+
+func serve(t *testing.T) (*sandbox.Sandbox, *httptest.Server) {
+	t.Helper()
 	s, err := sandbox.Start(t.Context(), sandbox.Options{Bot: bot})
 	require.NoError(t, err)
 	page := web.New(context.WithoutCancel(t.Context()), s, false)
@@ -62,7 +68,7 @@ func start(t *testing.T) (s *sandbox.Sandbox, address string) {
 		server.Close()
 		require.NoError(t, s.Close())
 	})
-	return s, server.URL
+	return s, server
 }
 
 // chromium finds the browser. In CI there must be one.

@@ -1,12 +1,18 @@
 package web_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox"
 )
 
 // hexKey is a key as PagerDuty's and Datadog's look; it is nobody's.
@@ -246,6 +252,33 @@ func TestTwoTabsSeeTheSame(t *testing.T) {
 	one.write(one.field("left", "reason"), "Rotation.")
 	one.press("\t") // an input is sent when it is left
 	two.until("the reason is not seen in the other tab", `document.querySelector('#left .modal [name=reason]').value === 'Rotation.'`)
+}
+
+// A page that lost its stream gets it back by itself, and with it what it missed.
+func TestTheStreamComesBack(t *testing.T) {
+	t.Parallel()
+	s, server := serve(t)
+	b := open(t, server.URL, 1500, 950)
+	b.sees("#left .empty", "Nothing here yet")
+	server.CloseClientConnections()
+	_, err := s.Slack.Person(sandbox.Engineer).Command(t.Context(), sandbox.Incidents, sandbox.Command, "help")
+	require.NoError(t, err)
+	b.sees("#left .ephemeral", "/atlas-integration update")
+}
+
+func TestDark(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	b := open(t, address, 1500, 950)
+	require.NoError(t, chromedp.Do(b.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+		})
+		return err
+	})))
+	b.until("the page is not dark", `getComputedStyle(document.body).backgroundColor === 'rgb(19, 22, 20)'`)
+	b.request("payments-prod")
+	b.picture("dark")
 }
 
 // On a phone one part is seen at a time, and nothing has to be scrolled sideways.
