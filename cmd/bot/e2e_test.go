@@ -87,7 +87,12 @@ type world struct {
 // bot is told.
 func newWorld(t *testing.T, edits ...func(w *world)) *world {
 	t.Helper()
-	slack, err := slacksim.New(slacksim.Options{})
+	return newWorldOf(t, slacksim.Options{}, atlassim.Options{}, edits...)
+}
+
+func newWorldOf(t *testing.T, like slacksim.Options, atlasLike atlassim.Options, edits ...func(w *world)) *world {
+	t.Helper()
+	slack, err := slacksim.New(like)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		for _, v := range slack.Violations() {
@@ -95,7 +100,7 @@ func newWorld(t *testing.T, edits ...func(w *world)) *world {
 		}
 		_ = slack.Close()
 	})
-	sim, err := atlassim.New(atlassim.Options{})
+	sim, err := atlassim.New(atlasLike)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = sim.Close() })
 	require.NoError(t, atlassim.DefaultWorld(sim))
