@@ -32,15 +32,38 @@ type trailFilter struct {
 	concerned map[string]bool // requests that name the project
 }
 
-// auditCommand prints the audit trail as JSON Lines.
-func auditCommand(ctx context.Context, args []string, env envconfig.Lookuper, stdout io.Writer) error {
-	if len(args) == 0 || args[0] != "export" {
-		return misuse("say `bot audit export`")
+// auditCommand prints the audit trail, checks one that was printed, or prints all
+// that is known of a request.
+func auditCommand(ctx context.Context, args []string, env envconfig.Lookuper, stdin io.Reader, stdout io.Writer) error {
+	what, rest := "", args
+	if len(args) > 0 {
+		what, rest = args[0], args[1:]
 	}
-	filter, err := parseTrailFilter(args[1:])
-	if err != nil {
-		return err
+	switch what {
+	case "export":
+		filter, err := parseTrailFilter(rest)
+		if err != nil {
+			return err
+		}
+		return withStore(ctx, env, func(store *approvals.Store) error { return exportTrail(ctx, store, filter, stdout) })
+	case "receipt":
+		id, ok := "", len(rest) == 1
+		if ok {
+			id, ok = approvals.ParseRequestID(rest[0])
+		}
+		if !ok {
+			return misuse("say `bot audit receipt ID`, with the ID of one request, as in req_0123456789")
+		}
+		return withStore(ctx, env, func(store *approvals.Store) error { return printReceipt(ctx, store, id, stdout) })
+	case "verify":
+		return verifyCommand(rest, stdin, stdout)
+	default:
+		return misuse("say `bot audit export`, `bot audit verify` or `bot audit receipt ID`")
 	}
+}
+
+// withStore lends what reads the requests and the trail.
+func withStore(ctx context.Context, env envconfig.Lookuper, use func(*approvals.Store) error) error {
 	cfg, err := readConfig(ctx, env)
 	if err != nil {
 		return err
@@ -56,7 +79,7 @@ func auditCommand(ctx context.Context, args []string, env envconfig.Lookuper, st
 	}
 	rdb := cfg.redis.client()
 	defer func() { _ = rdb.Close() }() // nothing is left to lose
-	return exportTrail(ctx, &approvals.Store{Redis: rdb, Team: self.TeamID}, filter, stdout)
+	return use(&approvals.Store{Redis: rdb, Team: self.TeamID})
 }
 
 func parseTrailFilter(args []string) (*trailFilter, error) {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,7 +39,7 @@ func TestExportTrail(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	cfg, err := readConfig(t.Context(), complete(t))
 	require.NoError(t, err)
-	store := &approvals.Store{Redis: client, Sealer: cfg.sealer, Team: "T0AUDIT", TTL: time.Hour, Retention: time.Hour, Needed: 1}
+	store := &approvals.Store{Redis: client, Sealer: cfg.sealer, Team: "T0AUDIT" + strconv.FormatInt(time.Now().UnixNano(), 36), TTL: time.Hour, Retention: time.Hour, Needed: 1}
 	payments := atlas.Project{ID: projectNumber("1"), Name: "payments"}
 	search := atlas.Project{ID: projectNumber("2"), Name: "search"}
 	first := submitOne(t, store, "V1", "U0MIRA", payments)
@@ -77,6 +79,43 @@ func TestExportTrail(t *testing.T) {
 			assert.NotContains(t, out.String(), canary)
 		})
 	}
+
+	var whole, said bytes.Buffer
+	require.NoError(t, exportTrail(t.Context(), store, &trailFilter{}, &whole))
+	t.Run("what was exported can be verified", func(t *testing.T) {
+		require.NoError(t, verifyTrail(bytes.NewReader(whole.Bytes()), "", &said))
+		assert.Contains(t, said.String(), "3 entries, from ")
+		_, head, _ := strings.Cut(said.String(), "\nhead ")
+		require.NoError(t, verifyTrail(bytes.NewReader(whole.Bytes()), strings.TrimSpace(head), &bytes.Buffer{}))
+
+		lines := strings.SplitAfter(whole.String(), "\n")
+		cut := strings.Join(lines[:2], "")
+		require.NoError(t, verifyTrail(strings.NewReader(cut), "", &bytes.Buffer{}), "by itself it does not show")
+		assert.ErrorContains(t, verifyTrail(strings.NewReader(cut), strings.TrimSpace(head), &bytes.Buffer{}), "the end of the trail was cut off")
+		assert.ErrorContains(t, verifyTrail(strings.NewReader(lines[0]+lines[2]), "", &bytes.Buffer{}), "line 2: entry")
+		altered := strings.Replace(whole.String(), "U0SAM", "U0EVE", 1)
+		assert.ErrorContains(t, verifyTrail(strings.NewReader(altered), "", &bytes.Buffer{}), "line 2: entry")
+		assert.ErrorContains(t, verifyTrail(strings.NewReader("{}\nx\n"), "", &bytes.Buffer{}), "line 1: entry")
+		assert.ErrorContains(t, verifyTrail(strings.NewReader("x\n"), "", &bytes.Buffer{}), "line 1 is not an entry")
+		assert.ErrorContains(t, verifyTrail(strings.NewReader(""), "", &bytes.Buffer{}), "no entry")
+		said.Reset()
+		require.NoError(t, verifyTrail(strings.NewReader(lines[1]), "", &said))
+		assert.Contains(t, said.String(), "older than RETENTION")
+	})
+	t.Run("the receipt of one request", func(t *testing.T) {
+		var out bytes.Buffer
+		require.NoError(t, printReceipt(t.Context(), store, first.ID, &out))
+		var got receipt
+		require.NoError(t, json.Unmarshal(out.Bytes(), &got))
+		assert.Equal(t, first.ID, got.Asked.ID)
+		assert.Equal(t, approvals.Cancelled, got.State)
+		assert.Equal(t, "U0MIRA", got.DecidedBy)
+		assert.Equal(t, []receiptTarget{{Project: payments, Outcome: approvals.Waiting}}, got.Targets)
+		require.Len(t, got.Trail, 2)
+		assert.Equal(t, got.Digest, got.Trail[0].Fields["digest"])
+		assert.NotContains(t, out.String(), canary)
+		assert.ErrorContains(t, printReceipt(t.Context(), store, "req_0000000000", &out), "there is no request req_0000000000")
+	})
 }
 
 func TestParseSince(t *testing.T) {

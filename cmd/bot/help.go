@@ -18,6 +18,8 @@ Usage: bot [subcommand]
   keyset new      make a keyset that seals values while they wait for approval
   keyset rotate   give the current keyset (SEALING_KEYSET, or stdin) a new primary key
   audit export    print the audit trail as JSON Lines; -request, -user, -project, -since narrow it down
+  audit verify    check an exported trail (a file, or stdin), without Slack or Redis; -head HASH must be in it
+  audit receipt   print all that is known of one request, as JSON
   version         print the version
   help            print this; with -markdown, the table of variables as in README.md
 

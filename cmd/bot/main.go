@@ -19,7 +19,7 @@
 // reads the environment (variables.go is the table of it), run.go is the bot
 // itself, health.go what it shows to whoever operates it. The other subcommands
 // help with that: check tries everything that is configured, keyset makes the key
-// that seals, audit prints the trail.
+// that seals, audit prints the trail and checks it.
 package main
 
 import (
@@ -87,7 +87,7 @@ func dispatch(ctx context.Context, args []string, env envconfig.Lookuper, stdin 
 	case "keyset":
 		return keysetCommand(rest, env, stdin, stdout, stderr)
 	case "audit":
-		return auditCommand(ctx, rest, env, stdout)
+		return auditCommand(ctx, rest, env, stdin, stdout)
 	case "run", "check", "version":
 		if len(rest) > 0 {
 			return misuse("`bot %s` takes no arguments", command)

@@ -2,23 +2,73 @@ package approvals
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // see computed
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // An Entry is one line of the audit trail: an append-only stream in Redis, to
-// which every move adds in the same step in which it happens.
+// which every move adds in the same step in which it happens. Its fields "prev" and
+// "hash" make the trail a chain; see Chain.
 type Entry struct {
 	ID     string            `json:"id"` // of the stream; its first part is the time in ms
 	At     time.Time         `json:"at"`
 	Event  string            `json:"event"` // an Event, or submit, target, refuse
 	Fields map[string]string `json:"fields"`
 }
+
+// Hash is the entry's own name in the chain: a SHA-1, in hex, of all that it says.
+func (e *Entry) Hash() string { return e.Fields["hash"] }
+
+// computed is what its hash should be.
+func (e *Entry) computed() string {
+	values := map[string]string{"event": e.Event}
+	maps.Copy(values, e.Fields)
+	delete(values, "hash")
+	sum := sha1.New() //nolint:gosec // Redis has no other; who could choose both texts of a collision writes neither
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		_, _ = fmt.Fprintf(sum, "%d:%s%d:%s", len(name), name, len(values[name]), values[name]) // a hash takes everything
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// A Chain checks a trail entry by entry, oldest first. The zero Chain is at its
+// beginning.
+type Chain struct {
+	last *Entry
+	seen int
+}
+
+// Errors of a trail that is not as it was written.
+var (
+	ErrAltered = errors.New("is not as it was written")
+	ErrBroken  = errors.New("does not follow the entry before it: something was taken out, put in or moved")
+)
+
+// Add checks the next entry. The first one may follow others that were removed
+// because they were old.
+func (c *Chain) Add(e *Entry) error {
+	switch {
+	case e.computed() != e.Hash(), !e.At.Equal(clock(e.Fields["at"])):
+		return fmt.Errorf("entry %s %w", e.ID, ErrAltered)
+	case c.last != nil && e.Fields["prev"] != c.last.Hash():
+		return fmt.Errorf("entry %s %w (that is %s)", e.ID, ErrBroken, c.last.ID)
+	}
+	c.last = e
+	c.seen++
+	return nil
+}
+
+// Head is the newest entry that was checked, nil if there is none, and how many
+// there were.
+func (c *Chain) Head() (head *Entry, entries int) { return c.last, c.seen }
 
 // Trail reads the audit trail, oldest first, from the entry after an ID ("" for
 // the beginning).
@@ -45,9 +95,7 @@ func newEntry(m redis.XMessage) Entry {
 	}
 	event := fields["event"]
 	delete(fields, "event")
-	ms, _, _ := strings.Cut(m.ID, "-")
-	at, _ := strconv.ParseInt(ms, 10, 64)
-	return Entry{ID: m.ID, At: time.UnixMilli(at).UTC(), Event: event, Fields: fields}
+	return Entry{ID: m.ID, At: clock(fields["at"]), Event: event, Fields: fields}
 }
 
 // logEntries repeats in the log what a script added to the trail: one line each,

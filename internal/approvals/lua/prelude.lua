@@ -16,9 +16,35 @@ local function answer(word)
   return {word, ms(NOW), redis.call('HGETALL', REQUEST), entries}
 end
 
+-- The trail is a chain: each entry names the hash of the one before it and has one of all that it says, so that
+-- nothing can be changed, taken out or put elsewhere unseen. SHA-1 is what Redis has; audit.go computes it again.
+local function hash(entry)
+  local values, names, text = {}, {}, ''
+  for i = 1, #entry, 2 do
+    table.insert(names, entry[i])
+    values[entry[i]] = tostring(entry[i + 1])
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    text = text .. #name .. ':' .. name .. #values[name] .. ':' .. values[name]
+  end
+  return redis.sha1hex(text)
+end
+
+local function last_hash()
+  local last = redis.call('XREVRANGE', AUDIT, '+', '-', 'COUNT', 1)[1]
+  for i = 1, last and #last[2] or 0, 2 do
+    if last[2][i] == 'hash' then return last[2][i + 1] end
+  end
+  return ''
+end
+
 local function audit(event, ...)
   local entry = {'event', event, 'request', ID, 'by', WHO, 'via', VIA,
-    'state', get('state'), 'version', get('version'), 'digest', get('digest'), ...}
+    'state', get('state'), 'version', get('version'), 'digest', get('digest'), 'at', ms(NOW), 'prev', last_hash(), ...}
+  local own = hash(entry)
+  table.insert(entry, 'hash')
+  table.insert(entry, own)
   local id = redis.call('XADD', AUDIT, 'MINID', '~', ms(NOW - KEEP), '*', unpack(entry))
   table.insert(entry, 1, id)
   table.insert(entries, entry)

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+)
+
+// longestEntry is more than any entry of a trail has: twenty projects and a reason.
+const longestEntry = 1 << 20
+
+// verifyCommand checks a trail that was exported: a file, or what comes in.
+func verifyCommand(args []string, stdin io.Reader, stdout io.Writer) error {
+	flags := flag.NewFlagSet("bot audit verify", flag.ContinueOnError)
+	head := flags.String("head", "", "hash that must be in the trail")
+	flags.SetOutput(io.Discard) // execute prints the error
+	if err := flags.Parse(args); err != nil {
+		return misuse("%s: %w", flags.Name(), err)
+	}
+	if flags.NArg() > 1 {
+		return misuse("bot audit verify: say one file, or none for what comes in")
+	}
+	if name := flags.Arg(0); name != "" && name != "-" {
+		file, err := os.Open(name) //nolint:gosec // the file that was asked for
+		if err != nil {
+			return fmt.Errorf("verify the audit trail: %w", err)
+		}
+		defer func() { _ = file.Close() }() // it was only read
+		stdin = file
+	}
+	return verifyTrail(stdin, *head, stdout)
+}
+
+func verifyTrail(r io.Reader, head string, w io.Writer) error {
+	var chain approvals.Chain
+	var first *approvals.Entry
+	found := head == ""
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, longestEntry)
+	number := 0
+	for lines.Scan() {
+		number++
+		entry := new(approvals.Entry)
+		if err := json.Unmarshal(lines.Bytes(), entry); err != nil {
+			return fmt.Errorf("line %d is not an entry of an audit trail: %w", number, err)
+		}
+		if err := chain.Add(entry); errors.Is(err, approvals.ErrBroken) {
+			return fmt.Errorf("line %d: %w; if the export was narrowed down, verify a whole one", number, err)
+		} else if err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		if first == nil {
+			first = entry
+		}
+		found = found || entry.Hash() == head
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", number+1, err)
+	}
+	last, entries := chain.Head()
+	switch {
+	case entries == 0:
+		return errors.New("there is no entry in this trail")
+	case !found:
+		return fmt.Errorf("no entry has the hash %s: the end of the trail was cut off, or this is another trail", head)
+	}
+	begins := ""
+	if first.Fields["prev"] != "" {
+		begins = "; what was before it is older than RETENTION, or was left out"
+	}
+	_, err := fmt.Fprintf(w, "%d entries, from %s to %s, are as they were written%s.\nhead %s\n",
+		entries, first.At.Format(time.RFC3339), last.At.Format(time.RFC3339), begins, last.Hash())
+	return err //nolint:wrapcheck // of the writer that was given
+}

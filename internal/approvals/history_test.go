@@ -1,0 +1,98 @@
+package approvals
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
+)
+
+// What was decided before costs a new request nothing: Redis carries out the same
+// commands for it with ten requests in history as with ten thousand, all of them of
+// one person and one project.
+func TestHistoryCostsNothing(t *testing.T) {
+	t.Parallel()
+	server := redisd.New(t)
+	if !server.Real {
+		t.Skip("miniredis does not count its commands: install the package redis-server")
+	}
+	options, err := redis.ParseURL(server.URL)
+	require.NoError(t, err)
+	s := newStore(t)
+	client := redis.NewClient(options)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	s.Redis = client
+
+	const sample = 20
+	decide(t, s, "warm", 10) // the scripts are loaded with the first
+	few := commands(t, client, func() { decide(t, s, "few", sample) })
+	decide(t, s, "history", 10_000)
+	many := commands(t, client, func() { decide(t, s, "many", sample) })
+	assert.Equal(t, few, many, "commands for %d requests", sample)
+
+	page, err := s.OfProject(t.Context(), payments.ID, 0, 10)
+	require.NoError(t, err)
+	assert.Len(t, page, 10)
+}
+
+// decide makes requests and takes them back.
+func decide(t *testing.T, s *Store, name string, n int) {
+	t.Helper()
+	const atOnce = 8
+	var working sync.WaitGroup
+	for i := range atOnce {
+		working.Go(func() {
+			for j := i; j < n; j += atOnce {
+				settings := pagerDuty(t, newKey("beef"))
+				r, err := s.Submit(t.Context(), fmt.Sprintf("V%s%d", name, j), settings, Submission{Targets: []atlas.Project{payments}, Reason: "history"}, mira)
+				if !assert.NoError(t, err) {
+					return
+				}
+				if _, err = s.Cancel(t.Context(), r.ID, mira); !assert.NoError(t, err) {
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+}
+
+var calls = regexp.MustCompile(`(?m)^cmdstat_([^:]+):calls=(\d+)`)
+
+// commands are how often Redis carried out each command meanwhile, those within
+// scripts included.
+func commands(t *testing.T, client *redis.Client, do func()) map[string]int {
+	t.Helper()
+	count := func() map[string]int {
+		info, err := client.Info(t.Context(), "commandstats").Result()
+		require.NoError(t, err)
+		counts := map[string]int{}
+		for _, m := range calls.FindAllStringSubmatch(info, -1) {
+			n, err := strconv.Atoi(m[2])
+			require.NoError(t, err)
+			counts[m[1]] = n
+		}
+		return counts
+	}
+	before := count()
+	do()
+	after := count()
+	for name := range after {
+		after[name] -= before[name]
+		if after[name] == 0 || connecting[name] {
+			delete(after, name)
+		}
+	}
+	return after
+}
+
+// connecting are commands of the pool, which opens connections as it needs them.
+var connecting = map[string]bool{"hello": true, "client|setinfo": true, "info": true, "ping": true, "select": true}
