@@ -25,6 +25,7 @@ func checkRedis(ctx context.Context, r *report, cfg *config, team string) {
 	}
 	checkWriting(ctx, r, rdb, team)
 	for _, node := range primaries(ctx, r, rdb) {
+		node.user = cfg.redis.user()
 		checkNode(ctx, r, node)
 	}
 }
@@ -64,17 +65,34 @@ func mendRedis(err error) string {
 	}
 }
 
-// tryScript does, to a key of its own, what the scripts of approvals do.
+// tryScript uses, on a key of its own, each command that the bot and its scripts
+// do, so that a rule which leaves one out is noticed before a request is.
 var tryScript = redis.NewScript(`
+local function call(command, ...) return redis.call(command, KEYS[1], ...) end
 redis.call('TIME')
-redis.call('HSET', KEYS[1], 'state', ARGV[1])
-local state = redis.call('HGETALL', KEYS[1])[2]
-redis.call('DEL', KEYS[1])
-redis.call('ZADD', KEYS[1], 'LT', 1, 'due')
-redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', 2)
-redis.call('DEL', KEYS[1])
-redis.call('XADD', KEYS[1], 'MINID', '~', 1, '*', 'event', 'check')
-redis.call('DEL', KEYS[1])
+call('SET', ARGV[1], 'PX', 60000)
+call('GET')
+call('DEL')
+call('HSET', 'state', ARGV[1])
+call('HSETNX', 'state', '')
+call('HINCRBY', 'version', 1)
+call('HDEL', 'version')
+call('PEXPIRE', 60000)
+call('PERSIST')
+call('EXISTS')
+call('HGETALL')
+local state = call('HGET', 'state')
+call('DEL')
+call('ZADD', 'LT', 1, 'due')
+call('ZSCORE', 'due')
+call('ZRANGEBYSCORE', '-inf', 2)
+call('ZREVRANGE', 0, 1)
+call('ZREMRANGEBYSCORE', '-inf', 0)
+call('ZREM', 'due')
+call('XADD', 'MINID', '~', 1, '*', 'event', 'check')
+call('XRANGE', '-', '+', 'COUNT', 1)
+call('XREVRANGE', '+', '-', 'COUNT', 1)
+call('DEL')
 return state`)
 
 // checkWriting writes, reads and deletes a key among those of the workspace, once
@@ -119,6 +137,7 @@ func mendScript(err error) string {
 // A node is one Redis that takes writes.
 type node struct {
 	name   string // empty if there is only one
+	user   string // as whom the bot speaks to it; empty: user default
 	client redis.Cmdable
 }
 
@@ -202,6 +221,10 @@ func checkPersistence(ctx context.Context, r *report, n node, info map[string]st
 		r.add(doubt, subject, "Redis does not say", byHand)
 	case aof == "1" && info["aof_last_write_status"] == "err":
 		r.add(failure, subject, "Redis cannot write its append-only file", "look at its log and its disk")
+	case aof == "1" && n.user != "":
+		// What a script wrote, Redis reads back with the rights of user default, and
+		// drops without them. The bot's own user cannot see what those are.
+		r.ok(subject, "append-only file; if user default is off, it must keep its rights: docs/redis.md")
 	case aof == "1":
 		r.ok(subject, "append-only file")
 	default:
@@ -249,7 +272,9 @@ func checkRole(r *report, n node, info map[string]string) {
 		r.add(failure, subject, "a replica", "put the address of the primary into REDIS_URL, or of the Sentinels with ?master_name=")
 	case replicas == "0" || replicas == "":
 		r.ok(subject, "primary without replicas: while it is down, the bot refuses new requests")
+	case info["min_slaves_good_slaves"] == "": // which Redis tells if min-replicas-to-write is set
+		r.ok(subject, "primary, replicas: %s; without min-replicas-to-write a failover may forget the last clicks", replicas)
 	default:
-		r.ok(subject, "primary, replicas: %s", replicas)
+		r.ok(subject, "primary, replicas: %s; it takes nothing that none of them would have", replicas)
 	}
 }

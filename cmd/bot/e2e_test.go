@@ -168,6 +168,7 @@ func (w *world) launch(t *testing.T) *process {
 	for name, value := range w.env {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)
 	}
+	p.cmd.Stdout = p.logs
 	out, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

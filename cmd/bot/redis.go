@@ -30,6 +30,24 @@ func (t *redisTarget) kind() string {
 	}
 }
 
+// user is as whom the bot speaks to the Redis that has its requests; empty: as
+// user default.
+func (t *redisTarget) user() string {
+	user := ""
+	switch {
+	case t.sentinel != nil:
+		user = t.sentinel.Username
+	case t.cluster != nil:
+		user = t.cluster.Username
+	default:
+		user = t.single.Username
+	}
+	if user == "default" {
+		return ""
+	}
+	return user
+}
+
 // client makes a client that keeps to the deadline of a context, which go-redis
 // by default does not, and that asks the server for nothing beyond plain Redis.
 func (t *redisTarget) client() redis.UniversalClient {

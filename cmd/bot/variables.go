@@ -94,7 +94,8 @@ var variables = []variable{
 	{
 		name: "REDIS_URL", fallback: "redis://localhost:6379/0", secret: true, check: checkRedisURL,
 		meaning: "`redis://`, `rediss://` or `unix://`. With `?master_name=…` the addresses are Sentinels; with `?addr=…` " +
-			"(repeated, host:port) they are nodes of a Cluster",
+			"(repeated, host:port) they are nodes of a Cluster. `rediss://` takes `tls_ca_file`, `tls_cert_file` and " +
+			"`tls_key_file` too: docs/redis.md",
 	},
 	{
 		name: "SEALING_KEYSET", need: required, secret: true, check: checkKeyset,

@@ -31,6 +31,7 @@ var (
 	adoptScript   = move("adopt")
 	refuseScript  = move("refuse")
 	dueScript     = redis.NewScript(source("due"))
+	readScript    = redis.NewScript(source("read"))
 )
 
 func move(name string) *redis.Script { return redis.NewScript(source("prelude") + source(name)) }

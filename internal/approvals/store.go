@@ -231,24 +231,25 @@ func (s *Store) read(ctx context.Context, ids []string) ([]*Request, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	hashes := make([]*redis.MapStringStringCmd, len(ids))
-	var now *redis.TimeCmd
-	_, err := s.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		now = p.Time(ctx)
-		for i, id := range ids {
-			hashes[i] = p.HGetAll(ctx, s.keys().request(id))
-		}
-		return nil
-	})
+	records := make([]string, len(ids))
+	for i, id := range ids {
+		records[i] = s.keys().request(id)
+	}
+	answer, err := readScript.Run(ctx, s.Redis, records).Slice()
 	if err != nil {
 		return nil, err
 	}
+	if len(answer) != len(ids)+1 {
+		return nil, fmt.Errorf("a script answered %d values", len(answer))
+	}
+	ms, _ := answer[0].(string)
 	var requests []*Request
-	for _, hash := range hashes {
-		if len(hash.Val()) == 0 {
+	for _, record := range answer[1:] {
+		fields := pairs(record)
+		if len(fields) == 0 {
 			continue
 		}
-		r, err := decodeRequest(hash.Val(), now.Val())
+		r, err := decodeRequest(fields, clock(ms))
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,11 @@
 -- shown.lua: what the messages of a request show now.
 -- ARGV  5 lease  6 version that was drawn  7 ms until the next try, or -1: every message is drawn
 --       8 attempts in a row without success  9… for each message: its name, JSON
--- Answers 'ok' or 'fenced'. A message that a fenced worker posted is kept if there is no other of its name.
+-- Answers 'ok', 'fenced', or 'missing'. A message that a fenced worker posted is kept if there is no other of its name.
+if redis.call('EXISTS', REQUEST) == 0 then
+  redis.call('ZREM', SHOW, ID)
+  return answer('missing')
+end
 local fenced = get('show') ~= ARGV[5]
 for i = 9, #ARGV, 2 do
   if fenced then

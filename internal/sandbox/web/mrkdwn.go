@@ -317,7 +317,7 @@ func emoji(s string) string {
 
 var emojis = map[string]string{
 	"alarm_clock": "⏰", "arrows_counterclockwise": "🔄", "bell": "🔔", "closed_lock_with_key": "🔐",
-	"eyes": "👀", "gear": "⚙️", "hourglass": "⌛", "hourglass_flowing_sand": "⏳", "inbox_tray": "📥",
+	"eyes": "👀", "gear": "⚙️", "grey_question": "❔", "hourglass": "⌛", "hourglass_flowing_sand": "⏳", "inbox_tray": "📥",
 	"information_source": "ℹ️", "key": "🔑", "leftwards_arrow_with_hook": "↩️", "lock": "🔒", "mag": "🔍",
 	"no_entry": "⛔", "no_entry_sign": "🚫", "rotating_light": "🚨", "tada": "🎉", "thumbsdown": "👎",
 	"thumbsup": "👍", "+1": "👍", "warning": "⚠️", "wave": "👋", "white_check_mark": "✅", "x": "❌",

@@ -1,0 +1,84 @@
+package main_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
+)
+
+// TestRedisFailsOverWhilePending has the bot as a process on each kind of Redis,
+// under the documented rules, and kills the primary under a request that waits.
+func TestRedisFailsOverWhilePending(t *testing.T) {
+	t.Parallel()
+	redisd.OnEach(t, filepath.Join("..", "..", "docs", "redis.md"), "{aib:"+slacksim.TeamID+"}:due", func(t *testing.T, topology *redisd.Topology, failOver func(context.Context) error) {
+		w := newWorld(t, func(w *world) { w.env["REDIS_URL"] = topology.URLWithFiles() })
+		w.start(t)
+		require.Empty(t, w.ask(t, mira, rotation("f0f0", "payments-prod")).Errors)
+		card := w.card(t, "pending")
+		require.NoError(t, failOver(t.Context()))
+		w.clickUntil(t, jo, card, "approve", "applied")
+		assert.Len(t, w.puts(t, "payments-prod", "PAGER_DUTY"), 1)
+	}, "--appendonly", "yes", "--appendfsync", "always")
+}
+
+// clickUntil presses a button as somebody does who is told that Redis does not
+// answer: once more, until the message shows what came of it.
+func (w *world) clickUntil(t *testing.T, who string, m slacksim.Message, action, state string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		w.click(t, who, m, action)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		_, err := w.slack.Person(who).WaitMessage(ctx, m.Channel, func(m slacksim.Message) bool { return !m.Ephemeral && stateOf(m) == state })
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	require.Fail(t, "the message never was "+state)
+}
+
+// TestRedisForgotTheRequest: Redis died without a copy. Whoever clicks on the card
+// that is left is told that there is no such request, and nothing is guessed.
+func TestRedisForgotTheRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) {
+		w.redis = redisd.New(t)
+		w.env["REDIS_URL"] = w.redis.URL
+	})
+	if !w.redis.Real {
+		t.Skip(redisd.ErrMissing)
+	}
+	w.start(t)
+	require.Empty(t, w.ask(t, mira, rotation("f1f1", "payments-prod")).Errors)
+	card := w.card(t, "pending")
+	w.remembers(t, card)
+	w.redis.Kill()
+	require.NoError(t, w.redis.Again(t.Context()))
+	w.click(t, jo, card, "approve")
+	w.told(t, jo, approvals, "no such request")
+	w.click(t, jo, card, "deny")
+	w.told(t, jo, approvals, "no such request")
+	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
+}
+
+// remembers waits until the bot has written down where the messages are.
+func (w *world) remembers(t *testing.T, card slacksim.Message) {
+	t.Helper()
+	options, err := redis.ParseURL(w.redis.URL)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	defer func() { assert.NoError(t, client.Close()) }()
+	prefix := "{aib:" + slacksim.TeamID + "}:"
+	require.Eventually(t, func() bool {
+		noted := client.HExists(t.Context(), prefix+"request:"+requestID(t, card), "message:card").Val()
+		return noted && client.ZCard(t.Context(), prefix+"show").Val() == 0
+	}, patience, 20*time.Millisecond)
+}
