@@ -20,7 +20,7 @@ const (
 
 // checkAtlas looks at the credentials and at each project that may be changed.
 func checkAtlas(ctx context.Context, r *report, cfg *config) {
-	client, err := cfg.atlasClient(nil)
+	client, err := cfg.atlasClient(nil, nil)
 	if err != nil {
 		r.add(failure, "atlas credentials", err.Error(), "")
 		return

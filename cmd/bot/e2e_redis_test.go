@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,28 +46,40 @@ func (w *world) clickUntil(t *testing.T, who string, m slacksim.Message, action,
 	require.Fail(t, "the message never was "+state)
 }
 
-// TestRedisForgotTheRequest: Redis died without a copy. Whoever clicks on the card
-// that is left is told that there is no such request, and nothing is guessed.
+// TestRedisForgotTheRequest: Redis died without a copy. Whoever presses a button of
+// the card that is left is told that there is no such request, the card says so and
+// offers nothing any more, and nothing is guessed.
 func TestRedisForgotTheRequest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(w *world) {
-		w.redis = redisd.New(t)
-		w.env["REDIS_URL"] = w.redis.URL
-	})
-	if !w.redis.Real {
-		t.Skip(redisd.ErrMissing)
+	for _, action := range []string{"approve", "deny"} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(w *world) {
+				w.redis = redisd.New(t)
+				w.env["REDIS_URL"] = w.redis.URL
+			})
+			if !w.redis.Real {
+				t.Skip(redisd.ErrMissing)
+			}
+			w.start(t)
+			require.Empty(t, w.ask(t, mira, rotation("f1f1", "payments-prod")).Errors)
+			card := w.card(t, "pending")
+			w.remembers(t, card)
+			w.redis.Kill()
+			require.NoError(t, w.redis.Again(t.Context()))
+			w.click(t, jo, card, action)
+			w.told(t, jo, approvals, "no such request")
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			now, err := w.slack.Person(jo).WaitMessage(ctx, approvals, func(m slacksim.Message) bool {
+				return m.TS == card.TS && strings.Contains(m.PlainText(), "*no longer known*")
+			})
+			require.NoError(t, err)
+			_, there := now.Button("approve")
+			assert.False(t, there)
+			assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
+		})
 	}
-	w.start(t)
-	require.Empty(t, w.ask(t, mira, rotation("f1f1", "payments-prod")).Errors)
-	card := w.card(t, "pending")
-	w.remembers(t, card)
-	w.redis.Kill()
-	require.NoError(t, w.redis.Again(t.Context()))
-	w.click(t, jo, card, "approve")
-	w.told(t, jo, approvals, "no such request")
-	w.click(t, jo, card, "deny")
-	w.told(t, jo, approvals, "no such request")
-	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
 }
 
 // remembers waits until the bot has written down where the messages are.

@@ -164,7 +164,7 @@ func (h *hunt) expired() {
 	h.ends("expired")
 	h.w.env = env
 	next := h.w.start(h.t)
-	next.logs.Write([]byte(h.bot.logs.String() + other.logs.String())) //nolint:errcheck // it takes everything
+	_, _ = next.logs.Write([]byte(h.bot.logs.String() + other.logs.String())) // it takes everything
 	other.stop(h.t)
 	h.bot = next
 }
@@ -181,8 +181,9 @@ func (h *hunt) unanswered() {
 	require.NoError(h.t, h.bot.cmd.Process.Signal(syscall.SIGQUIT))
 	<-h.bot.done
 	require.Contains(h.t, h.bot.logs.String(), "goroutine ", "the crash should be there to be searched")
+	require.True(h.t, eventually(ctx, h.w, func() bool { return h.w.slack.Connections() == 0 }), "its connections should end with it")
 	next := h.w.start(h.t)
-	next.logs.Write([]byte(h.bot.logs.String())) //nolint:errcheck // it takes everything
+	_, _ = next.logs.Write([]byte(h.bot.logs.String())) // it takes everything
 	h.bot = next
 	h.ends("applied")
 }

@@ -28,8 +28,9 @@ const revokeTime = time.Second
 // come later: until they do, it says that it is not ready. Only what a person has
 // to mend ends it.
 func run(ctx context.Context, cfg *config, logs io.Writer) error {
-	log := cfg.logger(logs)
-	if err := serve(ctx, cfg, log); err != nil {
+	numbers := newMetrics()
+	log := numbers.counted(cfg.logger(logs))
+	if err := serve(ctx, cfg, numbers, log); err != nil {
 		log.ErrorContext(ctx, "the bot ends", "error", err)
 		return errors.Join(errReported, err)
 	}
@@ -38,8 +39,9 @@ func run(ctx context.Context, cfg *config, logs io.Writer) error {
 }
 
 // serve runs the HTTP server around the work.
-func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
+func serve(ctx context.Context, cfg *config, numbers *metrics, log *slog.Logger) error {
 	rdb := cfg.redis.client()
+	rdb.AddHook(redisHook{numbers})
 	defer func() { _ = rdb.Close() }() // everything that uses it has ended
 	listener, err := listen(ctx, cfg.HTTPAddr)
 	if err != nil {
@@ -51,8 +53,8 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 		log.WarnContext(ctx, "configuration", "hint", hint)
 	}
 
-	numbers := newMetrics()
 	state := newHealth(numbers, func(ctx context.Context) error { return rdb.Ping(ctx).Err() })
+	numbers.watchReady(state.ready)
 	ending := context.AfterFunc(ctx, func() { state.notFit("the bot is ending") })
 	defer ending()
 	// Health is served for as long as anything is still being finished.
@@ -71,7 +73,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *health, log *slog.Logger) error {
 	transport := slackTransport()
 	defer transport.CloseIdleConnections()
-	caller := slackHTTP(transport)
+	caller := slackHTTP(state.metrics.slack(cfg.SlackAPIURL, transport))
 	api := cfg.slackClient(caller)
 	self, err := introduce(ctx, api, log)
 	switch {
@@ -82,7 +84,9 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	}
 	log.InfoContext(ctx, "slack knows the bot", "team", self.TeamID, "workspace", self.Team, "user", self.UserID)
 
-	admin, err := cfg.atlasClient(log)
+	toAtlas := atlasTransport()
+	defer toAtlas.CloseIdleConnections()
+	admin, err := cfg.atlasClient(log, state.metrics.atlas(toAtlas))
 	if err != nil {
 		return err
 	}
@@ -91,8 +95,9 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, TTL: cfg.ApprovalTTL, Retention: cfg.Retention,
 		Needed: cfg.ApprovalsRequired, Log: log,
 	}
+	state.metrics.watch(store.Undecided)
 	bot := &commands.Bot{
-		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID,
+		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID, Workspace: self.URL,
 		Channel: cfg.SlackApprovalsChannel, Approvers: cfg.SlackApprovers, Requesters: cfg.SlackRequesters,
 		Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign,
 	}
@@ -104,6 +109,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	g.Go(func() error { return sockets.Run(ctx) })
 	g.Go(func() error { return (&approvals.Reconciler{Store: store, Atlas: admin}).Run(ctx) })
 	g.Go(func() error { return (&approvals.Projector{Store: store, Notifier: bot}).Run(ctx) })
+	g.Go(func() error { return (&approvals.Homes{Store: store, Draw: bot.ShowHome}).Run(ctx) })
 	return g.Wait()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,16 @@ type LaterError struct {
 func (e *LaterError) Error() string { return e.Err.Error() }
 func (e *LaterError) Unwrap() error { return e.Err }
 
+// UnseenError is a Notifier's way to say that nobody sees a message until a person
+// mends something. Say tells what, in a sentence like those of Request.Trouble.
+type UnseenError struct {
+	Say string
+	Err error
+}
+
+func (e *UnseenError) Error() string { return e.Err.Error() }
+func (e *UnseenError) Unwrap() error { return e.Err }
+
 // A Projector keeps the messages about each request in step with it. It draws
 // only what is newest, however many changes there were, and tries again until
 // picture and truth agree.
@@ -59,13 +70,19 @@ func (p *Projector) Run(ctx context.Context) error {
 }
 
 func (p *Projector) draw(ctx context.Context, r *Request) {
-	var failed error
 	drawn := map[string]Message{}
-	for _, round := range [][]Kind{{Card, DM}, {Report}} { // the report needs the card's thread
-		if err := p.drawKinds(ctx, r, round, drawn); err != nil {
-			failed = err
-			break
-		}
+	// The card comes first: requesters are told if nobody sees it, and the report is in
+	// its thread.
+	failed := p.drawKind(ctx, r, Card, r.Version, drawn)
+	version := r.Version
+	var unseen *UnseenError
+	if errors.As(failed, &unseen) && r.State.Open() {
+		r.Trouble = strings.TrimSpace(r.Trouble + " " + unseen.Say)
+		version-- // to be drawn once more, without this
+	}
+	failed = errors.Join(failed, p.drawKind(ctx, r, DM, version, drawn))
+	if failed == nil {
+		failed = p.drawKind(ctx, r, Report, version, drawn)
 	}
 	pause, tries := time.Duration(-1), 0
 	if failed != nil {
@@ -85,12 +102,12 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 	}
 }
 
-// drawKinds draws the messages of some kinds side by side, where they do not
-// already show the request as it is.
-func (p *Projector) drawKinds(ctx context.Context, r *Request, kinds []Kind, drawn map[string]Message) error {
+// drawKind draws the messages of a kind side by side, where they do not already
+// show the request as it is. Version is what they then count as showing.
+func (p *Projector) drawKind(ctx context.Context, r *Request, kind Kind, version int64, drawn map[string]Message) error {
 	var guard sync.Mutex
 	var drawing errgroup.Group
-	for name, kind := range r.wanted(kinds) {
+	for _, name := range r.wanted(kind) {
 		now := r.Messages[name]
 		if now.Ref != "" && now.Version >= r.Version {
 			continue
@@ -106,7 +123,7 @@ func (p *Projector) drawKinds(ctx context.Context, r *Request, kinds []Kind, dra
 			}
 			guard.Lock()
 			defer guard.Unlock()
-			drawn[name] = Message{Ref: ref, Version: r.Version}
+			drawn[name] = Message{Ref: ref, Version: version}
 			return nil
 		})
 	}
@@ -117,18 +134,16 @@ func (p *Projector) drawKinds(ctx context.Context, r *Request, kinds []Kind, dra
 	return err
 }
 
-// wanted names the messages of some kinds that the request should have in its
-// state: those it has, and those it needs.
-func (r *Request) wanted(kinds []Kind) map[string]Kind {
-	names := map[string]Kind{}
-	for _, kind := range kinds {
-		for name := range r.Messages {
-			if before, _, _ := strings.Cut(name, "@"); Kind(before) == kind {
-				names[name] = kind
-			}
-		}
-		if r.needs(kind) {
-			names[string(kind)] = kind
+// wanted names the messages of a kind that the request should have in its state:
+// those it has, and the one it needs.
+func (r *Request) wanted(kind Kind) []string {
+	var names []string
+	if r.needs(kind) {
+		names = append(names, string(kind))
+	}
+	for name := range r.Messages {
+		if before, _, _ := strings.Cut(name, "@"); Kind(before) == kind && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names

@@ -104,6 +104,7 @@ func (w *worker) look(ctx context.Context) (ids []string, next time.Duration) {
 
 // take claims a request, works on it and keeps the claim alive meanwhile.
 func (w *worker) take(ctx context.Context, id string) {
+	claimed := time.Now()
 	r, err := w.claim(ctx, id)
 	if err != nil {
 		w.store.log().WarnContext(ctx, "claim a request", "queue", w.name, "request", id, "error", err)
@@ -117,7 +118,7 @@ func (w *worker) take(ctx context.Context, id string) {
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
-		w.renew(ctx, cancel, r)
+		w.renew(ctx, cancel, r, claimed)
 	}()
 	defer func() { cancel(); <-beating }()
 	err = guarded(func() error { w.work(ctx, r); return nil })
@@ -149,8 +150,10 @@ func (w *worker) claim(ctx context.Context, id string) (*Request, error) {
 	return reply.request, nil
 }
 
-// renew keeps the claim until ctx ends; if it is lost, it ends ctx.
-func (w *worker) renew(ctx context.Context, lost context.CancelFunc, r *Request) {
+// renew keeps the claim until ctx ends. It ends ctx if the claim is lost, and also
+// when it would be over before Redis can be asked again: whoever takes the request
+// then must not meet this worker at Atlas.
+func (w *worker) renew(ctx context.Context, lost context.CancelFunc, r *Request, renewed time.Time) {
 	held := r.lease
 	if w.name == "show" {
 		held = r.showLease
@@ -162,10 +165,14 @@ func (w *worker) renew(ctx context.Context, lost context.CancelFunc, r *Request)
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			call, cancel := context.WithTimeout(ctx, heartbeat)
+			asked := time.Now()
+			call, cancel := context.WithTimeout(ctx, min(heartbeat, lease-asked.Sub(renewed)))
 			reply, err := w.store.run(call, renewScript, r.ID, Actor{}, w.store.keys().move(r.ID), w.name, held, lease.Milliseconds())
 			cancel()
-			if err == nil && reply.word != "ok" {
+			switch {
+			case err == nil && reply.word == "ok":
+				renewed = asked
+			case err == nil || time.Since(renewed) >= lease-heartbeat:
 				lost()
 				return
 			}

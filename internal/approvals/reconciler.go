@@ -262,13 +262,17 @@ func (r *Reconciler) put(ctx context.Context, project atlas.Project, settings *a
 }
 
 func (r *Reconciler) record(ctx context.Context, req *Request, project atlas.Project, outcome Outcome, result Result, locks []string) error {
-	result.At = time.Now().UTC()
+	result.At = req.ReadAt // when applying began, by the clock that all replicas share
 	return r.move(ctx, req, outcomeScript, locks, req.lease, project.ID, project.Name, string(outcome), encode(result), result.Detail,
 		retryWindow.Milliseconds())
 }
 
-// wait looks again later: after what Atlas asked for, or longer each time.
+// wait looks again later: after what Atlas asked for, or longer each time. Work
+// that was cut short says nothing of Atlas, and anybody may go on with it at once.
 func (r *Reconciler) wait(ctx context.Context, req *Request, unanswered error) error {
+	if ctx.Err() != nil {
+		return r.release(ctx, req, 0, req.Tries, req.Trouble)
+	}
 	pause := backoff(req.Tries)
 	var refusal *atlas.Error
 	if errors.As(unanswered, &refusal) && refusal.RetryAfter > pause {

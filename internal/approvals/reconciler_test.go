@@ -297,6 +297,21 @@ func TestAnAlteredRecordIsNotApplied(t *testing.T) {
 	}
 }
 
+// TestNoRetryWithoutTheSecrets: nobody is offered what cannot work.
+func TestNoRetryWithoutTheSecrets(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	r := inState(t, s, Approved)
+	s.Redis.Del(t.Context(), s.keys().sealed(r.ID))
+	s.Redis.HSet(t.Context(), s.keys().request(r.ID), "lease_until", 0)
+	s.Redis.ZAdd(t.Context(), s.keys().due(), zNow(r.ID))
+	failed := work(t, s, p.atlas()).untilState(t, Failed)
+	assert.Contains(t, failed.Target(payments.ID).Result.Detail, "no longer stored")
+	assert.False(t, failed.Retryable())
+	assert.Zero(t, p.sent())
+}
+
 func TestRequestsExpire(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -32,6 +32,8 @@ var (
 	refuseScript  = move("refuse")
 	dueScript     = redis.NewScript(source("due"))
 	readScript    = redis.NewScript(source("read"))
+	homesScript   = redis.NewScript(source("homes"))
+	lookedScript  = redis.NewScript(source("looked"))
 )
 
 func move(name string) *redis.Script { return redis.NewScript(source("prelude") + source(name)) }

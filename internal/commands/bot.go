@@ -17,7 +17,8 @@ import (
 // Slack waits three seconds for an ack. This is how they are shared out.
 const (
 	redisTime  = 1500 * time.Millisecond // for a move of a request
-	peopleTime = 1200 * time.Millisecond // to find out who somebody is
+	peopleTime = 1200 * time.Millisecond // to find out who somebody is, or which projects there are
+	beforeAck  = 2700 * time.Millisecond // for all of that together; the rest is for the way there and back
 	atlasTime  = 2500 * time.Millisecond // for what a form shows, after the ack
 	answerTime = 5 * time.Second         // for an answer after the ack
 )
@@ -38,6 +39,7 @@ type Bot struct {
 	Atlas    Atlas
 
 	Team       string          // the workspace; payloads of another are dropped
+	Workspace  string          // its address, for links to messages; empty: none are shown
 	AppID      string          // the app, likewise; empty is not compared
 	Channel    string          // where cards go
 	Approvers  []string        // user and user group IDs
@@ -50,6 +52,7 @@ type Bot struct {
 	people   people
 	projects projectList
 	choices  choices
+	pauses   pauses
 }
 
 // An Ack answers an envelope, once. Its error says that Slack did not get it.
@@ -74,6 +77,13 @@ func (b *Bot) Handle(ctx context.Context, envelopeType string, payload json.RawM
 			return
 		}
 		b.interaction(ctx, &i, ack)
+	case "events_api":
+		var e event
+		if !b.read(ctx, envelopeType, payload, &e) || b.foreign(ctx, e.TeamID, e.AppID) {
+			b.acked(ctx, ack, nil)
+			return
+		}
+		b.looked(ctx, &e, ack)
 	default:
 		b.acked(ctx, ack, nil)
 	}
@@ -87,6 +97,8 @@ func (b *Bot) interaction(ctx context.Context, i *interaction, ack Ack) {
 		b.submit(ctx, i, ack)
 	case i.Type == "view_submission" && i.View != nil && i.View.CallbackID == modals.CallbackDeny:
 		b.denyWithReason(ctx, i, ack)
+	case i.Type == "shortcut" && i.CallbackID == modals.CallbackUpdate:
+		b.openFromHome(ctx, i, ack)
 	case i.Type == "block_actions" && len(i.Actions) > 0:
 		b.action(ctx, i, ack)
 	default:
@@ -106,6 +118,8 @@ func (b *Bot) action(ctx context.Context, i *interaction, ack Ack) {
 		b.cancel(ctx, i, action.Value, ack)
 	case modals.ActionRetry:
 		b.retry(ctx, i, action.Value, ack)
+	case modals.ActionOpenForm:
+		b.openFromHome(ctx, i, ack)
 	case modals.ActionNewUpdate:
 		b.newUpdate(ctx, i, action.Value, ack)
 	default:

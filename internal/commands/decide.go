@@ -33,41 +33,55 @@ type act func(ctx context.Context, id string, by approvals.Actor) (*approvals.Re
 // then the answer if there is something to say.
 func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack Ack, do act) {
 	by := b.actor(i)
-	if who := b.mayDecide(ctx, by.User, id, what); who != may {
+	before, cancel := context.WithTimeout(ctx, beforeAck)
+	defer cancel()
+	who, err := b.mayDecide(before, by.User, id, what)
+	if err != nil || who != may {
 		b.acked(ctx, ack, nil)
+		if err != nil {
+			b.answer(ctx, i, b.answerTo(ctx, what, id, nil, err, modals.StorageAway()))
+			b.forget(ctx, i, id, err)
+			return
+		}
 		b.answer(ctx, i, modals.MayNotDecide(who, b.approversMarkup()))
 		b.refused(ctx, id, by, what, who)
 		return
 	}
-	call, cancel := context.WithTimeout(ctx, redisTime)
+	call, done := context.WithTimeout(before, redisTime)
 	r, err := do(call, id, by)
-	cancel()
+	done()
 	b.acked(ctx, ack, nil)
 	if err != nil {
-		b.answer(ctx, i, b.answerTo(ctx, what, id, r, err))
+		b.answer(ctx, i, b.answerToMove(ctx, what, id, r, err, by.User))
 		if errors.Is(err, approvals.ErrOwnRequest) || errors.Is(err, approvals.ErrNotRequester) {
 			b.noteRefusal(ctx, id, by, what, err.Error())
 		}
 	}
 	b.adopt(ctx, i, r, err != nil)
+	b.forget(ctx, i, id, err)
 }
 
 // mayDecide finds out whether somebody may do this to a request. To cancel one,
-// the store asks for its requester; requesters may also retry their own.
-func (b *Bot) mayDecide(ctx context.Context, user, id, what string) modals.Standing {
+// the store asks for its requester; requesters may also retry their own. The error
+// says that the store does not know whose it is.
+func (b *Bot) mayDecide(ctx context.Context, user, id, what string) (modals.Standing, error) {
 	if what == "cancel" {
-		return b.listed(ctx, user, nil)
+		return b.listed(ctx, user, nil), nil
 	}
 	who := b.approver(ctx, user)
 	if what != "retry" || who != modals.Unlisted {
-		return who
+		return who, nil
 	}
 	call, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
-	if r, err := b.Requests.Get(call, id); err == nil && r.Requester == user {
-		return may
+	switch r, err := b.Requests.Get(call, id); {
+	case err != nil:
+		return who, err
+	case r.Requester == user:
+		return may, nil
+	default:
+		return who, nil
 	}
-	return who
 }
 
 // askWhy opens the form that asks why a request is denied.
@@ -90,8 +104,9 @@ func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 		err = &approvals.StateError{Request: r}
 	}
 	if err != nil {
-		b.answer(ctx, i, b.answerTo(ctx, "deny", id, r, err))
+		b.answer(ctx, i, b.answerTo(ctx, "deny", id, r, err, modals.StorageAway()))
 		b.adopt(ctx, i, r, true)
+		b.forget(ctx, i, id, err)
 		return
 	}
 	call, cancel = context.WithTimeout(ctx, answerTime)
@@ -115,29 +130,55 @@ func (b *Bot) denyWithReason(ctx context.Context, i *interaction, ack Ack) {
 		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
 		return
 	}
-	if who := b.approver(ctx, by.User); who != may {
+	before, cancel := context.WithTimeout(ctx, beforeAck)
+	defer cancel()
+	if who := b.approver(before, by.User); who != may {
 		notice(modals.MayNotDecide(who, b.approversMarkup()))
 		b.refused(ctx, id, by, "deny", who)
 		return
 	}
-	call, cancel := context.WithTimeout(ctx, redisTime)
-	defer cancel()
+	call, done := context.WithTimeout(before, redisTime)
+	defer done()
 	r, err := b.Requests.Deny(call, id, reason, by)
-	if err != nil {
-		notice(b.answerTo(ctx, "deny", id, r, err))
+	if err != nil && !already("deny", r, by.User) {
+		notice(b.answerToMove(ctx, "deny", id, r, err, by.User))
 		return
 	}
 	b.acked(ctx, ack, nil)
 }
 
 // answerTo turns the store's error into a sentence for the person who clicked or
-// typed. What is no answer is a fault, and logged once.
-func (b *Bot) answerTo(ctx context.Context, what, id string, r *approvals.Request, err error) modals.Message {
+// typed. What is no answer is a fault, logged once and told in the words given.
+func (b *Bot) answerTo(ctx context.Context, what, id string, r *approvals.Request, err error, fault modals.Message) modals.Message {
 	if m, ok := modals.Refusal(r, err); ok {
 		return m
 	}
 	b.log().ErrorContext(ctx, what, "request", id, "error", err)
-	return modals.StorageAway()
+	return fault
+}
+
+// answerToMove is answerTo for what the store may have carried out without our
+// learning of it.
+func (b *Bot) answerToMove(ctx context.Context, what, id string, r *approvals.Request, err error, user string) modals.Message {
+	if already(what, r, user) {
+		return modals.Already(r)
+	}
+	return b.answerTo(ctx, what, id, r, err, modals.StorageSilent())
+}
+
+// already reports whether a request that refuses a move has made it before, for the
+// same person: they did it twice, or an answer of Redis was lost and it was asked again.
+func already(what string, r *approvals.Request, user string) bool {
+	switch {
+	case r == nil:
+		return false
+	case what == "approve":
+		return r.ApprovedBy(user) && r.State != approvals.Pending // or else they are told how many are missing
+	case what == "deny":
+		return r.State == approvals.Denied && r.DecidedBy == user
+	default:
+		return what == "cancel" && r.State == approvals.Cancelled && r.Requester == user
+	}
 }
 
 // refused notes that somebody tried what they may not. When Slack did not say who
@@ -176,6 +217,21 @@ func (b *Bot) adopt(ctx context.Context, i *interaction, r *approvals.Request, s
 	defer cancel()
 	if err := b.Requests.Adopt(ctx, r, kind, ref); err != nil {
 		b.log().WarnContext(ctx, "adopt a message", "request", r.ID, "error", err)
+	}
+}
+
+// forget has the clicked message say that its request is no longer known, so that
+// it offers nothing any more. Only a storage that answered can say so.
+func (b *Bot) forget(ctx context.Context, i *interaction, id string, err error) {
+	channel, ts := i.Container.ChannelID, i.Container.MessageTS
+	if !errors.Is(err, approvals.ErrNotFound) || channel == "" || ts == "" || i.Container.IsEphemeral {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	m := modals.Lost(id)
+	if _, _, _, err := b.Slack.UpdateMessageContext(ctx, channel, ts, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...)); err != nil {
+		b.log().WarnContext(ctx, "say that a request is no longer known", "request", id, "error", slackFault(err))
 	}
 }
 

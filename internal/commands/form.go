@@ -18,6 +18,7 @@ import (
 // What the form says about the values that Atlas has now.
 const (
 	readingNote      = "Reading what Atlas has now…"
+	atlasAwayInForm  = "Atlas does not list its projects at the moment. Type to search for one, or try again in a minute."
 	atlasAwayAtInput = "Atlas does not list its projects at the moment, so nothing was sent. What you typed is still here: try again in a minute."
 )
 
@@ -199,7 +200,9 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 	complain := func(sentence string) {
 		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(map[string]string{in.ReasonBlock(): sentence}))
 	}
-	projects, err := b.offered(ctx)
+	before, cancel := context.WithTimeout(ctx, beforeAck)
+	defer cancel()
+	projects, err := b.offered(before)
 	if err != nil {
 		b.log().WarnContext(ctx, "list projects", "error", err)
 		complain(atlasAwayAtInput)
@@ -213,13 +216,13 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
 		return
 	}
-	if who := b.requester(ctx, by.User); who != may {
+	if who := b.requester(before, by.User); who != may {
 		complain(modals.MayNotRequest(who).Text)
 		b.refused(ctx, "", by, "update", who)
 		return
 	}
-	call, cancel := context.WithTimeout(ctx, redisTime)
-	defer cancel()
+	call, done := context.WithTimeout(before, redisTime)
+	defer done()
 	r, err := b.Requests.Submit(call, i.View.ID, in.Settings, approvals.Submission{
 		Targets: chosen(projects, in.Projects), Reason: in.Reason, Warnings: warnings,
 	}, by)

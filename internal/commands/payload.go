@@ -52,8 +52,9 @@ type interaction struct {
 		ActionTS string `json:"action_ts"`
 		Value    string `json:"value"`
 	} `json:"actions"`
-	ActionID string `json:"action_id"` // of a block_suggestion
-	Value    string `json:"value"`     // typed so far into its search
+	ActionID   string `json:"action_id"`   // of a block_suggestion
+	Value      string `json:"value"`       // typed so far into its search
+	CallbackID string `json:"callback_id"` // of a shortcut
 }
 
 // team is the workspace that the interaction comes from. An installation for a

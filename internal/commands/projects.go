@@ -7,15 +7,21 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 )
 
 // projectList remembers for a minute which projects there are.
 type projectList struct {
-	guard sync.Mutex
-	known []atlas.Project
-	until time.Time
+	asking singleflight.Group // who waits for Atlas waits together: everybody's ack is due
+	guard  sync.Mutex
+	known  []atlas.Project
+	until  time.Time
 }
+
+// missed is how long the list of before stands when Atlas did not give a newer one.
+const missed = 10 * time.Second
 
 // offered lists the projects that may be chosen, by name. When Atlas does not
 // answer, what it said last still stands: a project that is gone by now is found
@@ -26,23 +32,38 @@ func (b *Bot) offered(ctx context.Context) ([]atlas.Project, error) {
 	}
 	list := &b.projects
 	list.guard.Lock()
-	defer list.guard.Unlock()
-	if time.Now().Before(list.until) {
-		return list.known, nil
+	known, fresh := list.known, time.Now().Before(list.until)
+	list.guard.Unlock()
+	if fresh {
+		return known, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, peopleTime)
+	_, err, _ := list.asking.Do("", func() (any, error) { return nil, b.askForProjects(ctx) })
+	list.guard.Lock()
+	defer list.guard.Unlock()
+	if list.known == nil && err != nil {
+		return nil, err
+	}
+	return list.known, nil
+}
+
+// askForProjects asks for all who wait, so it does not end with the first of them.
+func (b *Bot) askForProjects(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), peopleTime)
 	defer cancel()
 	projects, err := b.Atlas.Projects(ctx)
+	list := &b.projects
+	list.guard.Lock()
+	defer list.guard.Unlock()
 	if err != nil {
 		if list.known != nil {
 			b.log().WarnContext(ctx, "list projects; the list of before stands", "error", err)
-			return list.known, nil
+			list.until = time.Now().Add(missed)
 		}
-		return nil, err
+		return err
 	}
 	slices.SortFunc(projects, func(a, b atlas.Project) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	list.known, list.until = projects, time.Now().Add(remembered)
-	return projects, nil
+	return nil
 }
 
 // findProject finds a project by its name, in any case, or its ID.

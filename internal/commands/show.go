@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -23,12 +25,15 @@ func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kin
 		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	)
 	if channel, ts, ok := strings.Cut(ref, ":"); ok {
-		_, _, _, err := b.Slack.UpdateMessageContext(ctx, channel, ts, content)
+		err := b.pauses.keep("edit", func() error {
+			_, _, _, err := b.Slack.UpdateMessageContext(ctx, channel, ts, content)
+			return err
+		})
 		switch {
 		case err == nil:
 			return ref, nil
 		case !refused(err, "message_not_found", "cant_update_message", "edit_window_closed"):
-			return "", later(err)
+			return "", b.unshown(err, channel)
 		case !r.State.Open():
 			return ref, nil // somebody deleted it, and nothing is left to do
 		}
@@ -44,11 +49,47 @@ func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kin
 	if thread != "" {
 		options = append(options, slack.MsgOptionTS(thread))
 	}
-	channel, ts, err := b.Slack.PostMessageContext(ctx, channel, options...)
+	var posted, ts string
+	err := b.pauses.keep("post in "+channel, func() (err error) {
+		posted, ts, err = b.Slack.PostMessageContext(ctx, channel, options...)
+		return err
+	})
 	if err != nil {
-		return "", later(err)
+		return "", b.unshown(err, channel)
 	}
-	return reference(channel, ts), nil
+	return reference(posted, ts), nil
+}
+
+// pauses remembers how long Slack wants to be left alone with something: a request
+// that moves meanwhile is no reason to ask again.
+type pauses struct {
+	guard sync.Mutex
+	until map[string]time.Time
+}
+
+// keep makes a call, unless Slack does not want it yet: editing has one limit for the
+// workspace, posting one for each channel.
+func (p *pauses) keep(what string, call func() error) error {
+	p.guard.Lock()
+	left := time.Until(p.until[what])
+	if left <= 0 {
+		delete(p.until, what)
+	}
+	p.guard.Unlock()
+	if left > 0 {
+		return &slack.RateLimitedError{RetryAfter: left}
+	}
+	err := call()
+	var limited *slack.RateLimitedError
+	if errors.As(err, &limited) {
+		p.guard.Lock()
+		defer p.guard.Unlock()
+		if p.until == nil {
+			p.until = map[string]time.Time{}
+		}
+		p.until[what] = time.Now().Add(limited.RetryAfter)
+	}
+	return err
 }
 
 func draw(r *approvals.Request, kind approvals.Kind) modals.Message {
@@ -69,11 +110,19 @@ func reference(channel, ts string) string {
 	return channel + ":" + ts
 }
 
-// later tells the projector when Slack wants to be asked again.
-func later(err error) error {
+// unshown tells the projector when Slack wants to be asked again, or what keeps the
+// card from everybody until a person mends it.
+func (b *Bot) unshown(err error, channel string) error {
 	var limited *slack.RateLimitedError
 	if errors.As(err, &limited) {
 		return &approvals.LaterError{After: limited.RetryAfter, Err: err}
 	}
-	return fmt.Errorf("slack: %s", slackFault(err))
+	fault := fmt.Errorf("slack: %s", slackFault(err))
+	var refusal slack.SlackErrorResponse
+	if channel == b.Channel && errors.As(err, &refusal) {
+		if say := modals.Unseen(refusal.Err, channel); say != "" {
+			return &approvals.UnseenError{Say: say, Err: fault}
+		}
+	}
+	return fault
 }

@@ -81,7 +81,7 @@ func (b *Bot) update(ctx context.Context, c *slashCommand, rest string, ack Ack)
 	form := modals.Form{Offered: projects}
 	if err != nil {
 		b.log().WarnContext(ctx, "list projects", "error", err)
-		form.Note = "Atlas does not list its projects at the moment. Type to search for one, or try again in a minute."
+		form.Note = atlasAwayInForm
 	}
 	project, t, words := parseUpdate(rest, projects)
 	switch {
@@ -226,7 +226,7 @@ func (b *Bot) status(ctx context.Context, typed string) modals.Message {
 	defer cancel()
 	r, err := b.Requests.Get(ctx, id)
 	if err != nil {
-		return b.answerTo(ctx, "status", id, nil, err)
+		return b.answerTo(ctx, "status", id, nil, err, modals.StorageAway())
 	}
 	return modals.Status(r)
 }
@@ -240,7 +240,7 @@ func (b *Bot) cancelByID(ctx context.Context, user, typed string) modals.Message
 	defer cancel()
 	r, err := b.Requests.Cancel(ctx, id, approvals.Actor{User: user, Via: "command"})
 	if err != nil {
-		return b.answerTo(ctx, "cancel", id, r, err)
+		return b.answerToMove(ctx, "cancel", id, r, err, user)
 	}
 	return modals.Status(r)
 }

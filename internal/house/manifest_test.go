@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
 
 // readManifest reads the manifest as JSON values.
@@ -75,9 +77,14 @@ func TestManifestIsWhatTheBotUses(t *testing.T) {
 	var manifest struct {
 		Features struct {
 			AppHome struct {
+				Home     bool `json:"home_tab_enabled"`
 				Messages bool `json:"messages_tab_enabled"`
 				ReadOnly bool `json:"messages_tab_read_only_enabled"`
 			} `json:"app_home"`
+			Shortcuts []struct {
+				Type       string `json:"type"`
+				CallbackID string `json:"callback_id"`
+			} `json:"shortcuts"`
 			SlashCommands []struct {
 				Command string `json:"command"`
 				URL     string `json:"url"`
@@ -90,6 +97,9 @@ func TestManifestIsWhatTheBotUses(t *testing.T) {
 			} `json:"scopes"`
 		} `json:"oauth_config"`
 		Settings struct {
+			Events struct {
+				Bot []string `json:"bot_events"`
+			} `json:"event_subscriptions"`
 			Interactivity struct {
 				Enabled bool   `json:"is_enabled"`
 				URL     string `json:"request_url"`
@@ -107,6 +117,12 @@ func TestManifestIsWhatTheBotUses(t *testing.T) {
 		assert.Equal(t, "/atlas-integration", manifest.Features.SlashCommands[0].Command)
 		assert.Empty(t, manifest.Features.SlashCommands[0].URL)
 	}
+	if assert.Len(t, manifest.Features.Shortcuts, 1) {
+		assert.Equal(t, "global", manifest.Features.Shortcuts[0].Type)
+		assert.Equal(t, modals.CallbackUpdate, manifest.Features.Shortcuts[0].CallbackID)
+	}
+	assert.Equal(t, []string{"app_home_opened"}, manifest.Settings.Events.Bot)
+	assert.True(t, manifest.Features.AppHome.Home)
 	assert.True(t, manifest.Settings.SocketMode)
 	assert.True(t, manifest.Settings.Interactivity.Enabled)
 	assert.Empty(t, manifest.Settings.Interactivity.URL)

@@ -189,12 +189,44 @@ func UnknownProject(typed string, offered []atlas.Project) Message {
 	return Say(text + "\n" + code("/atlas-integration update", 60) + " lets you search in all of them.")
 }
 
-// NothingSent says, at an input or alone, that the request could not be kept.
-const NothingSent = "The bot cannot reach its storage, so nothing was sent or kept. What you typed is still here: try again in a minute."
+// NothingSent says, at an input or alone, that the bot does not know of a request to
+// have been kept. It may have been, where only the answer was lost.
+const NothingSent = "The bot's storage does not answer, so nothing was sent to Atlas. What you typed is still here: send it again in a minute; it counts once."
 
-// StorageAway answers a command or click that needs the storage.
+// StorageAway answers a command or click that only had to read from the storage.
 func StorageAway() Message {
 	return Say("The bot cannot reach its storage at the moment, so nothing was done. Try again in a minute; if it stays, tell whoever runs this bot.")
+}
+
+// StorageSilent answers a command or click that the storage may have carried out: its
+// answer did not come.
+func StorageSilent() Message {
+	return Say("The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute, and do it again if need be: " +
+		"it counts once. If it stays, tell whoever runs this bot.")
+}
+
+// Already answers somebody who asks for what they have done before. It is also for
+// those who asked once: an answer of the storage that is lost makes the bot ask it again.
+func Already(r *approvals.Request) Message {
+	return Say(fmt.Sprintf("You did this; it counts once. The request to update %s stands like this.\n%s", subject(r), standing(r)))
+}
+
+// Unseen says why nobody sees a card in its channel, and who can mend it, for
+// Request.Trouble; nothing for errors of Slack that no person has to do with.
+func Unseen(code, channel string) string {
+	place := "<#" + channel + ">"
+	const effect = ", so the approvers do not see how this request stands. "
+	switch code {
+	case "is_archived", "is_inactive":
+		return place + " is archived" + effect + "Ask somebody to unarchive it; the bot keeps trying."
+	case "not_in_channel":
+		return "The bot is not in " + place + effect + "Ask somebody there to invite it; the bot keeps trying."
+	case "channel_not_found":
+		return "Slack shows the bot no channel " + place + effect + "Ask somebody there to invite it, if the channel still exists; the bot keeps trying."
+	case "restricted_action":
+		return "Slack does not let the bot post in " + place + effect + "Ask an admin of the workspace to let it; the bot keeps trying."
+	}
+	return ""
 }
 
 // AtlasAway answers a command that needs Atlas.

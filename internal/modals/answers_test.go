@@ -28,7 +28,7 @@ func TestAnswers(t *testing.T) {
 		"requesters-unknown": modals.MayNotRequest(modals.Unknown), "key-in-command": modals.KeyInCommand(), "unknown-command": modals.UnknownCommand("udpate"),
 		"unknown-type": modals.UnknownType("pagerdutty"), "unknown-project": modals.UnknownProject("paymets-prod", projects(8)),
 		"unknown-project-none": modals.UnknownProject("zzz", projects(8)), "no-projects": modals.UnknownProject("zzz", nil),
-		"storage-away": modals.StorageAway(), "atlas-away": modals.AtlasAway(), "fault": modals.Fault("6f0a5a1e"), "help": modals.Help(),
+		"storage-away": modals.StorageAway(), "storage-silent": modals.StorageSilent(), "already": modals.Already(final), "atlas-away": modals.AtlasAway(), "fault": modals.Fault("6f0a5a1e"), "help": modals.Help(),
 		"say": modals.Say("One sentence."),
 	}
 	for name, m := range answers {

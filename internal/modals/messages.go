@@ -2,6 +2,7 @@ package modals
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -218,12 +219,15 @@ func advice(r *approvals.Request) string {
 	return strings.Join(lines, "\n")
 }
 
-// trouble says what a request waits for that should not take so long.
+// trouble says what a request waits for that should not take so long. It may name a
+// channel.
 func trouble(p *page, r *approvals.Request) {
 	if r.Trouble != "" && r.State.Open() {
-		p.section(":warning: " + cutMarkup(inline(r.Trouble, 500), 700))
+		p.section(":warning: " + cutMarkup(namedChannel.ReplaceAllString(inline(r.Trouble, 500), "<#$1>"), 700))
 	}
 }
+
+var namedChannel = regexp.MustCompile(`&lt;#([CG][0-9A-Z]{6,20})&gt;`)
 
 // changeList shows everything a request does, field by field.
 func changeList(p *page, r *approvals.Request) {

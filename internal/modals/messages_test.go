@@ -26,6 +26,7 @@ var lives = []struct {
 		r.State, r.Outcomes = approvals.Submitted, nil
 		r.Trouble = "Atlas does not answer at the moment. The bot keeps trying."
 	}},
+	{"pending-nobody-sees-it", 3, func(r *approvals.Request) { r.Trouble = modals.Unseen("is_archived", "C0APPROVAL") }},
 	{"pending", 1, func(*approvals.Request) {}},
 	{"pending-same-region", 3, func(r *approvals.Request) { r.Plain["region"] = "US" }},
 	{"pending-one-of-two", 3, func(r *approvals.Request) {

@@ -160,7 +160,7 @@ func (l *Listener) prepare(refuse context.CancelCauseFunc) error {
 		{&l.PingEvery, 5 * time.Second},
 		{&l.PongTime, 15 * time.Second},
 		{&l.SilenceTime, 30 * time.Second},
-		{&l.DrainTime, 30 * time.Second},
+		{&l.DrainTime, 8 * time.Second}, // Slack cuts what it has warned after ten
 		{&l.HandleTime, 15 * time.Second},
 		{&l.StopTime, 7 * time.Second},
 	}

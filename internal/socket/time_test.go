@@ -276,7 +276,7 @@ func TestTheOldConnectionDrains(t *testing.T) {
 		pass(time.Hour)
 		old.disconnect("warning")
 		next(t, f.opened, "the successor")
-		pass(29 * time.Second)
+		pass(7 * time.Second)
 		assert.Equal(t, 2, r.Status().Standing)
 		old.deliver("E1")
 		assert.Equal(t, "E1", old.acked(t).ID)
@@ -303,7 +303,7 @@ func TestAcksGoOutBeforeTheConnection(t *testing.T) {
 		},
 		"the bot stops":   func(_ *farConn, r *running) { r.cancel() },
 		"too many":        func(c *farConn, _ *running) { c.disconnect(tooManyWebsockets) },
-		"the old drained": func(c *farConn, _ *running) { c.disconnect("warning"); time.Sleep(29 * time.Second); c.deliver("E9") },
+		"the old drained": func(c *farConn, _ *running) { c.disconnect("warning"); time.Sleep(7 * time.Second); c.deliver("E9") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, slow, func(t *testing.T, f *far, r *running) {

@@ -21,7 +21,7 @@ end
 if left.refused + left.stale == 0 then
   finish('applied')
   audit('succeed')
-elseif left.refused == 0 then
+elseif left.refused == 0 or redis.call('EXISTS', SEALED) == 0 then -- there is nothing to try again, or with
   finish('failed')
   audit('fail')
 else

@@ -142,6 +142,21 @@ func (p *Person) reply(e *envelope, channelID string, answer object) (*Message, 
 	return &shown, nil
 }
 
+// Shortcut chooses a global shortcut of the app and waits for its ack. What the app
+// does then, such as opening a view, is to be waited for.
+func (p *Person) Shortcut(ctx context.Context, callbackID string) error {
+	if err := p.CloseAll(ctx); err != nil {
+		return err
+	}
+	p.s.mu.Lock()
+	payload := p.acts("shortcut")
+	payload["callback_id"], payload["action_ts"] = callbackID, p.s.stamp()
+	p.s.record(Event{Kind: "click", Actor: p.id, Method: callbackID, Summary: "the shortcut " + callbackID, JSON: encode(object{"trigger_id": payload["trigger_id"]})})
+	p.s.mu.Unlock()
+	_, _, err := p.ask(ctx, "interactive", payload, false)
+	return err
+}
+
 // Messages are the messages of a channel as the person sees them, oldest first.
 func (p *Person) Messages(channelID string) []Message {
 	p.s.mu.Lock()

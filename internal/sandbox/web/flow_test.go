@@ -224,7 +224,7 @@ func TestBadDays(t *testing.T) {
 		b.click("#day-redis-away", "")
 		b.sees("#last-day", "goes away")
 		b.click("#left .modal button[type=submit]", "")
-		b.sees("#left .modal .error", "nothing was sent or kept")
+		b.sees("#left .modal .error", "nothing was sent to Atlas")
 		b.sees("#last-day", "the bot is ready again")
 		b.click("#left .modal button[type=submit]", "")
 		b.sees("#right .message", "pending")

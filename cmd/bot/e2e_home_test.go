@@ -1,0 +1,83 @@
+package main_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
+)
+
+// home waits until somebody's Home tab says something.
+func (w *world) home(t *testing.T, who, words string) slacksim.View {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	v, err := w.slack.Person(who).WaitHome(ctx, func(v slacksim.View) bool { return strings.Contains(string(v.JSON), words) })
+	require.NoError(t, err, "the Home tab of %s never says %q", who, words)
+	return v
+}
+
+// The Home tab shows what concerns somebody, and stays current while they look.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	for _, who := range []string{mira, jo} {
+		require.NoError(t, w.slack.Person(who).OpenHome(t.Context()))
+	}
+	w.home(t, jo, "Nothing waits for you.")
+	v := w.home(t, mira, "Nothing yet.")
+	assert.NotContains(t, string(v.JSON), "Waits for you", "she approves nothing")
+
+	require.Empty(t, w.ask(t, mira, rotation("0e0e", "payments-prod")).Errors)
+	card := w.card(t, "pending")
+	id := requestID(t, card)
+	v = w.home(t, jo, id)
+	assert.NotContains(t, string(v.JSON), "Nothing waits for you.")
+	v = w.home(t, jo, "/archives/"+approvals+"/p"+strings.ReplaceAll(card.TS, ".", ""))
+	assert.Contains(t, string(v.JSON), "Nothing was decided yet.")
+	w.home(t, mira, id)
+
+	w.click(t, jo, card, "approve")
+	w.home(t, jo, "Nothing waits for you.")
+	v = w.home(t, mira, "*applied*")
+	assert.NotContains(t, string(v.JSON), "Nothing was decided yet.")
+	w.noSecrets(t)
+}
+
+// The form opens from the Home tab and by the shortcut as by the command.
+func TestTheFormFromElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	for name, open := range map[string]func(context.Context, *slacksim.Person) error{
+		"Home": func(ctx context.Context, p *slacksim.Person) error {
+			if err := p.OpenHome(ctx); err != nil {
+				return err
+			}
+			w.home(t, p.ID(), "New update")
+			return p.ClickHome(ctx, "open_form")
+		},
+		"shortcut": func(ctx context.Context, p *slacksim.Person) error { return p.Shortcut(ctx, "update_integration") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			p := w.slack.Person(mira)
+			require.NoError(t, open(ctx, p))
+			_, err := p.WaitView(ctx, func(v slacksim.View) bool { return v.CallbackID == "update_integration" })
+			require.NoError(t, err)
+			w.fill(t, mira, rotation("f0"+name[:2], "payments-prod"))
+			require.NoError(t, p.CloseAll(ctx))
+
+			guest := w.slack.Person("U0GUEST001")
+			require.NoError(t, open(ctx, guest))
+			_, err = guest.WaitMessage(ctx, guest.DM(), func(m slacksim.Message) bool { return strings.Contains(m.PlainText(), "Guest") })
+			require.NoError(t, err, "a guest is told why there is no form")
+		})
+	}
+}

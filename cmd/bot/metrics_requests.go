@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+)
+
+// Labels of the requests.
+var (
+	openStates = []string{string(approvals.Submitted), string(approvals.Pending), string(approvals.Approved), string(approvals.Applying)}
+	states     = append(slices.Clip(openStates), string(approvals.Applied), string(approvals.Failed), string(approvals.Rejected),
+		string(approvals.Denied), string(approvals.Cancelled), string(approvals.Expired))
+	outcomes  = []string{string(approvals.Proven), string(approvals.Refused), string(approvals.Stale)}
+	tries     = []string{"update", "approve", "deny", "cancel", "retry", other}
+	standings = []string{
+		whyOwn, whyNotTheirs, string(modals.Stranger), string(modals.Bot), string(modals.Guest), string(modals.Deactivated),
+		string(modals.Unlisted), other,
+	}
+	retried = []string{retriedAtlas, retriedSlack, retriedPeople}
+)
+
+const (
+	whyOwn       = "own"
+	whyNotTheirs = "not_requester"
+
+	retriedAtlas  = "atlas"
+	retriedSlack  = "slack"
+	retriedPeople = "person"
+)
+
+func (m *metrics) ofRequests() {
+	m.submissions = m.counter("submissions_total", "Requests that were made, by type of integration.", "type")
+	m.requests = m.counter("requests_total", "Requests that came into a state, by state.", "state")
+	m.targets = m.counter("targets_total", "Projects of requests that came out, by outcome.", "outcome")
+	m.refusals = m.counter("refusals_total", "What people tried and may not, by what and why.", "tried", "why")
+	m.retries = m.counter("retries_total",
+		"Work that has to be done again: Atlas gave no answer, Slack did not take a message, or a person asked for it.", "of")
+	for _, t := range integrationTypes() {
+		m.submissions.WithLabelValues(t)
+	}
+	for _, state := range states {
+		m.requests.WithLabelValues(state)
+	}
+	for _, outcome := range outcomes {
+		m.targets.WithLabelValues(outcome)
+	}
+	for _, tried := range tries {
+		m.refusals.WithLabelValues(tried, string(modals.Unlisted))
+	}
+	for _, of := range retried {
+		m.retries.WithLabelValues(of)
+	}
+}
+
+func integrationTypes() []string {
+	names := make([]string, 0, len(atlas.Types)+1)
+	for _, t := range atlas.Types {
+		names = append(names, t.Name)
+	}
+	return append(names, other)
+}
+
+// A tap counts what the log says of requests. Each entry of the audit trail is in
+// the log of the one replica that made it, so over all replicas it counts once.
+type tap struct {
+	slog.Handler
+	m *metrics
+}
+
+// counted is a logger whose lines are counted, also those that its level hides.
+func (m *metrics) counted(log *slog.Logger) *slog.Logger { return slog.New(tap{log.Handler(), m}) }
+
+// Enabled implements slog.Handler.
+func (t tap) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo || t.Handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (t tap) Handle(ctx context.Context, line slog.Record) error {
+	switch line.Message {
+	case "audit":
+		t.m.audited(attributes(line))
+	case "atlas gave no answer":
+		t.m.retries.WithLabelValues(retriedAtlas).Inc()
+	case "show a request":
+		t.m.retries.WithLabelValues(retriedSlack).Inc()
+	}
+	if !t.Handler.Enabled(ctx, line.Level) {
+		return nil
+	}
+	return t.Handler.Handle(ctx, line)
+}
+
+// WithAttrs implements slog.Handler.
+func (t tap) WithAttrs(attrs []slog.Attr) slog.Handler { return tap{t.Handler.WithAttrs(attrs), t.m} }
+
+// WithGroup implements slog.Handler.
+func (t tap) WithGroup(name string) slog.Handler { return tap{t.Handler.WithGroup(name), t.m} }
+
+func attributes(line slog.Record) map[string]string {
+	found := map[string]string{}
+	line.Attrs(func(a slog.Attr) bool {
+		found[a.Key] = a.Value.String()
+		return true
+	})
+	return found
+}
+
+// audited counts an entry of the audit trail.
+func (m *metrics) audited(entry map[string]string) {
+	switch event := entry["event"]; event {
+	case "target":
+		m.targets.WithLabelValues(label(entry["outcome"], outcomes)).Inc()
+		return
+	case "refuse":
+		m.refusals.WithLabelValues(label(entry["tried"], tries), whyNot(entry["why"])).Inc()
+		return
+	case string(approvals.Lapse):
+		return
+	case string(approvals.Approve):
+		if entry["state"] == string(approvals.Pending) {
+			return // more votes are needed
+		}
+	case string(approvals.Retry):
+		m.retries.WithLabelValues(retriedPeople).Inc()
+	case "submit":
+		var change struct {
+			Type string `json:"type"`
+		}
+		_ = json.Unmarshal([]byte(entry["change"]), &change) // then the type is other
+		m.submissions.WithLabelValues(label(change.Type, integrationTypes())).Inc()
+	}
+	m.requests.WithLabelValues(label(entry["state"], states)).Inc()
+}
+
+func whyNot(why string) string {
+	switch why {
+	case approvals.ErrOwnRequest.Error():
+		return whyOwn
+	case approvals.ErrNotRequester.Error():
+		return whyNotTheirs
+	default:
+		return label(why, standings)
+	}
+}
+
+// A waiting collector reads, at each scrape, the requests to which something is
+// still to happen.
+type waiting struct {
+	list         func(ctx context.Context, offset, most int) ([]*approvals.Request, error)
+	open, oldest *prometheus.Desc
+}
+
+// Requests are read so many at a time, and so many at most: more than people leave
+// undecided.
+const (
+	waitingPage = 64
+	waitingMost = 8 * waitingPage
+)
+
+// watch shows the requests that wait.
+func (m *metrics) watch(list func(ctx context.Context, offset, most int) ([]*approvals.Request, error)) {
+	m.registry.MustRegister(&waiting{
+		list: list,
+		open: prometheus.NewDesc(namespace+"_open_requests",
+			"Requests to which something is still to happen, by state and type. Every replica shows the same: take the maximum.",
+			[]string{"state", "type"}, nil),
+		oldest: prometheus.NewDesc(namespace+"_oldest_request_seconds",
+			"For how long the oldest open request waits, by state: since it was made or, once approved, since it was decided. "+
+				"Every replica shows the same: take the maximum.", []string{"state"}, nil),
+	})
+}
+
+// Describe implements prometheus.Collector.
+func (w *waiting) Describe(to chan<- *prometheus.Desc) { to <- w.open; to <- w.oldest }
+
+// Collect implements prometheus.Collector. Without Redis there is nothing to show;
+// everything else still is.
+func (w *waiting) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	defer cancel()
+	count, oldest := map[[2]string]int{}, map[string]time.Duration{}
+	types := integrationTypes()
+	for offset := 0; offset < waitingMost; offset += waitingPage {
+		page, err := w.list(ctx, offset, waitingPage)
+		if err != nil {
+			return
+		}
+		for _, r := range page {
+			state := label(string(r.State), openStates)
+			count[[2]string{state, label(r.Type, types)}]++
+			oldest[state] = max(oldest[state], age(r))
+		}
+		if len(page) < waitingPage {
+			break
+		}
+	}
+	for _, state := range openStates {
+		to <- prometheus.MustNewConstMetric(w.oldest, prometheus.GaugeValue, oldest[state].Seconds(), state)
+		for _, t := range types {
+			to <- prometheus.MustNewConstMetric(w.open, prometheus.GaugeValue, float64(count[[2]string{state, t}]), state, t)
+		}
+	}
+}
+
+// age is for how long an open request waits, by the clock of Redis.
+func age(r *approvals.Request) time.Duration {
+	if r.State == approvals.Approved || r.State == approvals.Applying {
+		return r.ReadAt.Sub(r.DecidedAt)
+	}
+	return r.ReadAt.Sub(r.CreatedAt)
+}

@@ -1,0 +1,136 @@
+package approvals
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+)
+
+// silence is a Redis that grants a claim and then answers as the test wants.
+type silence struct {
+	answer func(ctx context.Context, cmd *redis.Cmd) error // to renewals
+	claims atomic.Int64
+}
+
+func (s *silence) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (s *silence) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (s *silence) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		script, ok := cmd.(*redis.Cmd)
+		if !ok {
+			return errors.New("not a script")
+		}
+		if s.claims.Add(1) > 1 {
+			return s.answer(ctx, script)
+		}
+		granted(script)
+		return nil
+	}
+}
+
+func granted(cmd *redis.Cmd) {
+	cmd.SetVal([]any{"ok", "1", []any{"doc", "{}", "state", string(Approved), "lease", "1"}, []any{}})
+}
+
+// TestAWorkerStopsBeforeItsLeaseEnds: once the lease is over, another worker may
+// be at the same targets. One that cannot renew it must have stopped by then,
+// whether Redis refuses, is gone or says nothing.
+func TestAWorkerStopsBeforeItsLeaseEnds(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(ctx context.Context, cmd *redis.Cmd) error{
+		"taken away": func(_ context.Context, cmd *redis.Cmd) error {
+			cmd.SetVal([]any{"fenced", "1", []any{}, []any{}})
+			return nil
+		},
+		"connection refused": func(_ context.Context, cmd *redis.Cmd) error {
+			cmd.SetErr(errors.New("connection refused"))
+			return cmd.Err()
+		},
+		"no answer": func(ctx context.Context, cmd *redis.Cmd) error {
+			<-ctx.Done()
+			cmd.SetErr(ctx.Err())
+			return cmd.Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				assert.LessOrEqual(t, worksFor(t, answer, time.Hour), lease)
+			})
+		})
+	}
+	t.Run("renewed", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var calls int
+			worked := worksFor(t, func(_ context.Context, cmd *redis.Cmd) error {
+				calls++
+				if calls%2 == 0 { // one that is lost now and then does no harm
+					cmd.SetErr(errors.New("connection reset"))
+					return cmd.Err()
+				}
+				granted(cmd)
+				return nil
+			}, time.Minute)
+			assert.Equal(t, time.Minute, worked)
+		})
+	})
+}
+
+// worksFor says how long a worker goes on with something that takes so long.
+func worksFor(t *testing.T, answer func(context.Context, *redis.Cmd) error, long time.Duration) time.Duration {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0"}) // never called: see silence
+	defer func() { require.NoError(t, client.Close()) }()
+	client.AddHook(&silence{answer: answer})
+	begun := time.Now()
+	var worked time.Duration
+	w := worker{store: &Store{Redis: client, Team: "T1"}, name: "due", work: func(ctx context.Context, _ *Request) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(long):
+		}
+		worked = time.Since(begun)
+	}}
+	w.take(t.Context(), "req_0000000000")
+	require.NotZero(t, worked)
+	return worked
+}
+
+// TestWorkThatIsCutShortIsNoSilenceOfAtlas: nobody is told that Atlas does not
+// answer when it was the bot that stopped, and another worker need not wait.
+func TestWorkThatIsCutShortIsNoSilenceOfAtlas(t *testing.T) {
+	t.Parallel()
+	for _, state := range []State{Submitted, Approved} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			r := inState(t, s, state)
+			ctx, cut := context.WithCancel(t.Context())
+			defer cut()
+			(&Reconciler{Store: s, Atlas: fakeAtlas{get: func(ctx context.Context, _ string) (*atlas.Integration, error) {
+				cut()
+				return nil, ctx.Err()
+			}}}).look(ctx, r)
+
+			next, err := (&worker{store: s, name: "due"}).claim(t.Context(), r.ID)
+			require.NoError(t, err)
+			require.NotNil(t, next, "it should be free at once")
+			assert.Empty(t, next.Trouble)
+			assert.Zero(t, next.Tries)
+		})
+	}
+}
