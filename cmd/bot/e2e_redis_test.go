@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,7 @@ func (w *world) remembers(t *testing.T, card slacksim.Message) {
 	prefix := "{aib:" + slacksim.TeamID + "}:"
 	require.Eventually(t, func() bool {
 		noted := client.HExists(t.Context(), prefix+"request:"+requestID(t, card), "message:card").Val()
-		return noted && client.ZCard(t.Context(), prefix+"show").Val() == 0
+		soon := strconv.FormatInt(time.Now().Add(time.Minute).UnixMilli(), 10) // reminders are later
+		return noted && client.ZCount(t.Context(), prefix+"show", "-inf", soon).Val() == 0
 	}, patience, 20*time.Millisecond)
 }

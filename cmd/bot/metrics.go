@@ -40,20 +40,23 @@ type metrics struct {
 	redisSeconds *prometheus.HistogramVec
 
 	// The requests: metrics_requests.go.
-	submissions *prometheus.CounterVec
-	requests    *prometheus.CounterVec
-	targets     *prometheus.CounterVec
-	refusals    *prometheus.CounterVec
-	retries     *prometheus.CounterVec
+	requests        *prometheus.CounterVec
+	decisionSeconds *prometheus.HistogramVec
+	proofSeconds    *prometheus.HistogramVec
+	targets         *prometheus.CounterVec
+	refusals        *prometheus.CounterVec
+	retries         *prometheus.CounterVec
 }
 
 const namespace = "atlas_integration_bot"
 
 // Bounds of what is measured, in seconds. Slack waits three for an ack.
 var (
-	ackBuckets   = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 1.5, 2, 2.5, 3, 5}
-	callBuckets  = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}
-	redisBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
+	ackBuckets    = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 1.5, 2, 2.5, 3, 5}
+	callBuckets   = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}
+	peopleBuckets = []float64{10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600}
+	proofBuckets  = []float64{.25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
+	redisBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
 )
 
 func newMetrics() *metrics {

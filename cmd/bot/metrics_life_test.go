@@ -43,11 +43,12 @@ func TestMetricsOfALife(t *testing.T) {
 
 	want := []string{
 		`ready 1`,
-		`submissions_total{type="PAGER_DUTY"} 1`,
-		`requests_total{state="submitted"} 1`,
-		`requests_total{state="pending"} 1`,
-		`requests_total{state="approved"} 1`,
-		`requests_total{state="applied"} 1`,
+		`requests_total{state="submitted",type="PAGER_DUTY"} 1`,
+		`requests_total{state="pending",type="PAGER_DUTY"} 1`,
+		`requests_total{state="approved",type="PAGER_DUTY"} 1`,
+		`requests_total{state="applied",type="PAGER_DUTY"} 1`,
+		`decision_seconds_count{state="approved"} 1`,
+		`proof_seconds_count{type="PAGER_DUTY"} 1`,
 		`targets_total{outcome="applied"} 1`,
 		`refusals_total{tried="approve",why="own"} 1`,
 		`retries_total{of="atlas"} 1`,

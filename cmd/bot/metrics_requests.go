@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"time"
@@ -19,6 +18,7 @@ var (
 	openStates = []string{string(approvals.Submitted), string(approvals.Pending), string(approvals.Approved), string(approvals.Applying)}
 	states     = append(slices.Clip(openStates), string(approvals.Applied), string(approvals.Failed), string(approvals.Rejected),
 		string(approvals.Denied), string(approvals.Cancelled), string(approvals.Expired))
+	decisions = []string{string(approvals.Approved), string(approvals.Denied), string(approvals.Cancelled), string(approvals.Expired)}
 	outcomes  = []string{string(approvals.Proven), string(approvals.Refused), string(approvals.Stale)}
 	tries     = []string{"update", "approve", "deny", "cancel", "retry", other}
 	standings = []string{
@@ -38,17 +38,23 @@ const (
 )
 
 func (m *metrics) ofRequests() {
-	m.submissions = m.counter("submissions_total", "Requests that were made, by type of integration.", "type")
-	m.requests = m.counter("requests_total", "Requests that came into a state, by state.", "state")
+	m.requests = m.counter("requests_total", "Requests that came into a state, by state and type of integration.", "state", "type")
+	m.decisionSeconds = m.histogram("decision_seconds",
+		"From making a request to its decision, by the state that it led to.", peopleBuckets, "state")
+	m.proofSeconds = m.histogram("proof_seconds",
+		"From the approval of a request to the proof of all that it asked for, by type of integration.", proofBuckets, "type")
 	m.targets = m.counter("targets_total", "Projects of requests that came out, by outcome.", "outcome")
 	m.refusals = m.counter("refusals_total", "What people tried and may not, by what and why.", "tried", "why")
 	m.retries = m.counter("retries_total",
 		"Work that has to be done again: Atlas gave no answer, Slack did not take a message, or a person asked for it.", "of")
 	for _, t := range integrationTypes() {
-		m.submissions.WithLabelValues(t)
+		m.proofSeconds.WithLabelValues(t)
+		for _, state := range states {
+			m.requests.WithLabelValues(state, t)
+		}
 	}
-	for _, state := range states {
-		m.requests.WithLabelValues(state)
+	for _, state := range decisions {
+		m.decisionSeconds.WithLabelValues(state)
 	}
 	for _, outcome := range outcomes {
 		m.targets.WithLabelValues(outcome)
@@ -69,8 +75,7 @@ func integrationTypes() []string {
 	return append(names, other)
 }
 
-// A tap counts what the log says of requests. Each entry of the audit trail is in
-// the log of the one replica that made it, so over all replicas it counts once.
+// A tap counts what the log says is done again.
 type tap struct {
 	slog.Handler
 	m *metrics
@@ -87,8 +92,6 @@ func (t tap) Enabled(ctx context.Context, level slog.Level) bool {
 // Handle implements slog.Handler.
 func (t tap) Handle(ctx context.Context, line slog.Record) error {
 	switch line.Message {
-	case "audit":
-		t.m.audited(attributes(line))
 	case "atlas gave no answer":
 		t.m.retries.WithLabelValues(retriedAtlas).Inc()
 	case "show a request":
@@ -106,40 +109,42 @@ func (t tap) WithAttrs(attrs []slog.Attr) slog.Handler { return tap{t.Handler.Wi
 // WithGroup implements slog.Handler.
 func (t tap) WithGroup(name string) slog.Handler { return tap{t.Handler.WithGroup(name), t.m} }
 
-func attributes(line slog.Record) map[string]string {
-	found := map[string]string{}
-	line.Attrs(func(a slog.Attr) bool {
-		found[a.Key] = a.Value.String()
-		return true
-	})
-	return found
-}
-
-// audited counts an entry of the audit trail.
-func (m *metrics) audited(entry map[string]string) {
-	switch event := entry["event"]; event {
+// audited counts an entry of the audit trail. Each is told to the one replica that
+// made it, so over all replicas it counts once.
+func (m *metrics) audited(e approvals.Entry, r *approvals.Request) {
+	switch e.Event {
 	case "target":
-		m.targets.WithLabelValues(label(entry["outcome"], outcomes)).Inc()
-		return
+		m.targets.WithLabelValues(label(e.Fields["outcome"], outcomes)).Inc()
 	case "refuse":
-		m.refusals.WithLabelValues(label(entry["tried"], tries), whyNot(entry["why"])).Inc()
-		return
+		m.refusals.WithLabelValues(label(e.Fields["tried"], tries), whyNot(e.Fields["why"])).Inc()
 	case string(approvals.Lapse):
-		return
 	case string(approvals.Approve):
-		if entry["state"] == string(approvals.Pending) {
-			return // more votes are needed
+		if e.Fields["state"] != string(approvals.Pending) { // or more votes are needed
+			m.moved(e, r)
 		}
 	case string(approvals.Retry):
 		m.retries.WithLabelValues(retriedPeople).Inc()
-	case "submit":
-		var change struct {
-			Type string `json:"type"`
-		}
-		_ = json.Unmarshal([]byte(entry["change"]), &change) // then the type is other
-		m.submissions.WithLabelValues(label(change.Type, integrationTypes())).Inc()
+		m.moved(e, r)
+	default:
+		m.moved(e, r)
 	}
-	m.requests.WithLabelValues(label(entry["state"], states)).Inc()
+}
+
+// moved counts that a request came into a state.
+func (m *metrics) moved(e approvals.Entry, r *approvals.Request) {
+	if r == nil {
+		return
+	}
+	kind, state := label(r.Type, integrationTypes()), label(e.Fields["state"], states)
+	m.requests.WithLabelValues(state, kind).Inc()
+	switch approvals.Event(e.Event) {
+	case approvals.Approve, approvals.Deny, approvals.Cancel, approvals.Expire:
+		m.decisionSeconds.WithLabelValues(state).Observe(e.At.Sub(r.CreatedAt).Seconds())
+	case approvals.Succeed:
+		if votes := r.Votes; len(votes) > 0 { // the last one approved it
+			m.proofSeconds.WithLabelValues(kind).Observe(e.At.Sub(votes[len(votes)-1].At).Seconds())
+		}
+	}
 }
 
 func whyNot(why string) string {

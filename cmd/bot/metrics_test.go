@@ -78,7 +78,8 @@ func TestMetricsHaveABound(t *testing.T) {
 		told.Acked(strange, time.Second)
 		m.foreign(strange)
 		for _, event := range []string{"submit", "target", "refuse", strange} {
-			m.audited(map[string]string{"event": event, "state": strange, "outcome": strange, "tried": strange, "why": strange, "change": strange})
+			m.audited(approvals.Entry{Event: event, Fields: map[string]string{"state": strange, "outcome": strange, "tried": strange, "why": strange}},
+				&approvals.Request{Submission: approvals.Submission{Type: strange}})
 		}
 		refuse := roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200 + i, Body: io.NopCloser(strings.NewReader(`{"ok":false,"error":"` + strange + `"}`))}, nil
@@ -242,22 +243,47 @@ func TestHiddenLinesCount(t *testing.T) {
 	m := newMetrics()
 	var printed bytes.Buffer
 	log := m.counted(slog.New(slog.NewJSONHandler(&printed, &slog.HandlerOptions{Level: slog.LevelError}))).With("replica", 1)
-	log.Info("audit", "event", "approve", "state", "pending")
-	log.Info("audit", "event", "approve", "state", "approved")
-	log.Info("audit", "event", "lapse", "state", "failed")
-	log.Info("audit", "event", "submit", "state", "submitted", "change", `{"type":"DATADOG"}`)
-	log.Info("audit", "event", "refuse", "tried", "approve", "why", approvals.ErrOwnRequest.Error())
 	log.Warn("atlas gave no answer")
 	log.Error("something else")
 
-	assert.Equal(t, 1.0, valueOf(t, m.requests.WithLabelValues("approved")))
-	assert.Zero(t, valueOf(t, m.requests.WithLabelValues("pending")), "a vote that is not the last moves nothing")
-	assert.Zero(t, valueOf(t, m.requests.WithLabelValues("failed")), "it had failed before")
-	assert.Equal(t, 1.0, valueOf(t, m.submissions.WithLabelValues("DATADOG")))
-	assert.Equal(t, 1.0, valueOf(t, m.refusals.WithLabelValues("approve", "own")))
 	assert.Equal(t, 1.0, valueOf(t, m.retries.WithLabelValues("atlas")))
 	assert.Equal(t, 1, strings.Count(printed.String(), "\n"), "%s", printed.String())
 	assert.Contains(t, printed.String(), `"replica":1`)
+}
+
+func TestEntriesOfTheTrailCount(t *testing.T) {
+	t.Parallel()
+	m := newMetrics()
+	begun := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	r := &approvals.Request{Submission: approvals.Submission{Type: "DATADOG"}, CreatedAt: begun}
+	hear := func(after time.Duration, event, state string, more ...string) {
+		fields := map[string]string{"state": state}
+		for i := 0; i < len(more); i += 2 {
+			fields[more[i]] = more[i+1]
+		}
+		m.audited(approvals.Entry{Event: event, At: begun.Add(after), Fields: fields}, r)
+	}
+	hear(0, "submit", "submitted")
+	hear(time.Second, "prepare", "pending")
+	hear(time.Minute, "approve", "pending") // one of two votes
+	hear(2*time.Minute, "approve", "approved")
+	r.Votes = []approvals.Vote{{At: begun.Add(time.Minute)}, {At: begun.Add(2 * time.Minute)}}
+	hear(2*time.Minute+time.Second, "target", "applying", "outcome", "applied")
+	hear(2*time.Minute+2*time.Second, "succeed", "applied")
+	hear(time.Hour, "refuse", "applied", "tried", "approve", "why", approvals.ErrOwnRequest.Error())
+	hear(time.Hour, "lapse", "failed")
+	m.audited(approvals.Entry{Event: "refuse", Fields: map[string]string{"tried": "update", "why": "guest"}}, nil) // of no request
+
+	_, shown := get(t, served(t, newHealth(m, nil))+"/metrics")
+	for _, line := range []string{
+		`requests_total{state="submitted",type="DATADOG"} 1`, `requests_total{state="pending",type="DATADOG"} 1`,
+		`requests_total{state="approved",type="DATADOG"} 1`, `requests_total{state="applied",type="DATADOG"} 1`,
+		`requests_total{state="failed",type="DATADOG"} 0`, `decision_seconds_sum{state="approved"} 120`,
+		`decision_seconds_count{state="approved"} 1`, `proof_seconds_sum{type="DATADOG"} 2`, `targets_total{outcome="applied"} 1`,
+		`refusals_total{tried="approve",why="own"} 1`, `refusals_total{tried="update",why="guest"} 1`,
+	} {
+		assert.Contains(t, shown, "\n"+namespace+"_"+line+"\n")
+	}
 }
 
 func TestOpenRequests(t *testing.T) {

@@ -54,7 +54,7 @@ func serve(ctx context.Context, cfg *config, numbers *metrics, log *slog.Logger)
 	}
 
 	state := newHealth(numbers, func(ctx context.Context) error { return rdb.Ping(ctx).Err() })
-	numbers.watchReady(state.ready)
+	numbers.watchReady(state.ready) //nolint:contextcheck // Prometheus asks, long after this
 	ending := context.AfterFunc(ctx, func() { state.notFit("the bot is ending") })
 	defer ending()
 	// Health is served for as long as anything is still being finished.
@@ -93,7 +93,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	defer closeAtlas(ctx, admin, log)
 	store := &approvals.Store{
 		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, TTL: cfg.ApprovalTTL, Retention: cfg.Retention,
-		Needed: cfg.ApprovalsRequired, Log: log,
+		Needed: cfg.ApprovalsRequired, Log: log, Observe: state.metrics.audited,
 	}
 	state.metrics.watch(store.Undecided)
 	bot := &commands.Bot{

@@ -98,9 +98,9 @@ func newEntry(m redis.XMessage) Entry {
 	return Entry{ID: m.ID, At: clock(fields["at"]), Event: event, Fields: fields}
 }
 
-// logEntries repeats in the log what a script added to the trail: one line each,
-// so that a log kept elsewhere can be held against the trail.
-func (s *Store) logEntries(ctx context.Context, list any) {
+// tell repeats in the log what a script added to the trail, one line each, so that
+// a log kept elsewhere can be held against the trail, and lets Observe know.
+func (s *Store) tell(ctx context.Context, list any, r *Request) {
 	entries, _ := list.([]any)
 	for _, item := range entries {
 		values, _ := item.([]any)
@@ -108,14 +108,20 @@ func (s *Store) logEntries(ctx context.Context, list any) {
 			continue
 		}
 		id, _ := values[0].(string)
-		attrs := []slog.Attr{slog.String("entry", id)}
+		attrs, fields := []slog.Attr{slog.String("entry", id)}, map[string]string{}
 		for i := 1; i+1 < len(values); i += 2 {
 			name, _ := values[i].(string)
 			value, _ := values[i+1].(string)
 			if value != "" {
 				attrs = append(attrs, slog.String(name, value))
 			}
+			fields[name] = value
 		}
 		s.log().LogAttrs(ctx, slog.LevelInfo, "audit", attrs...)
+		if s.Observe != nil {
+			event := fields["event"]
+			delete(fields, "event")
+			s.Observe(Entry{ID: id, At: clock(fields["at"]), Event: event, Fields: fields}, r)
+		}
 	}
 }

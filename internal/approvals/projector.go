@@ -22,6 +22,9 @@ const (
 	Card   Kind = "card"   // where approvers decide
 	DM     Kind = "dm"     // the requester's own
 	Report Kind = "report" // in the thread of the card: what Atlas shows now
+
+	Reminder Kind = "reminder"  // in that thread, at half-time, to those who are waited for
+	LastCall Kind = "last_call" // the same, shortly before it expires
 )
 
 // A Notifier shows people where a request stands. It may fail or lag behind; the
@@ -81,10 +84,12 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 		version-- // to be drawn once more, without this
 	}
 	failed = errors.Join(failed, p.drawKind(ctx, r, DM, version, drawn))
-	if failed == nil {
-		failed = p.drawKind(ctx, r, Report, version, drawn)
+	for _, kind := range []Kind{Report, Reminder, LastCall} {
+		if failed == nil {
+			failed = p.drawKind(ctx, r, kind, version, drawn)
+		}
 	}
-	pause, tries := time.Duration(-1), 0
+	pause, tries := r.nextReminder(), 0
 	if failed != nil {
 		pause, tries = backoff(r.showTries), r.showTries+1
 		var later *LaterError
@@ -94,7 +99,7 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 		p.Store.log().WarnContext(ctx, "show a request", "request", r.ID, "tries", tries, "pause", pause.String(), "error", failed)
 		if tries >= enough && !r.State.Open() {
 			p.Store.log().ErrorContext(ctx, "messages of a request are left as they are", "request", r.ID, "error", failed)
-			pause = -1
+			pause, tries = -1, 0
 		}
 	}
 	if err := p.shown(ctx, r, drawn, pause, tries); err != nil {
@@ -109,8 +114,8 @@ func (p *Projector) drawKind(ctx context.Context, r *Request, kind Kind, version
 	var drawing errgroup.Group
 	for _, name := range r.wanted(kind) {
 		now := r.Messages[name]
-		if now.Ref != "" && now.Version >= r.Version {
-			continue
+		if now.Ref != "" && (now.Version >= r.Version || kind == Reminder || kind == LastCall) {
+			continue // a reminder is said once
 		}
 		drawing.Go(func() error {
 			var ref string
@@ -155,9 +160,40 @@ func (r *Request) needs(kind Kind) bool {
 		return r.State == Pending || r.State == Approved || r.State == Applying || r.State == Applied || r.State == Failed
 	case Report:
 		return r.State == Applied || r.State == Failed
+	case Reminder, LastCall:
+		at, is := r.reminders()[kind]
+		return is && !r.ReadAt.Before(at)
 	default:
 		return true
 	}
+}
+
+// shortest is the time to wait below which nobody is reminded: it would be over
+// before anybody reads it.
+const shortest = 10 * time.Minute
+
+// reminders are when to remind the approvers of a card that waits: at half-time, and
+// shortly before it expires.
+func (r *Request) reminders() map[Kind]time.Time {
+	wait := r.ExpiresAt.Sub(r.CreatedAt)
+	if r.State != Pending || wait < shortest || r.Messages[string(Card)].Ref == "" {
+		return nil
+	}
+	return map[Kind]time.Time{
+		Reminder: r.CreatedAt.Add(wait / 2),
+		LastCall: r.ExpiresAt.Add(-min(wait/6, 10*time.Minute)),
+	}
+}
+
+// nextReminder is how long it is until the next one; negative: there is none.
+func (r *Request) nextReminder() time.Duration {
+	next := time.Duration(-1)
+	for _, at := range r.reminders() {
+		if left := at.Sub(r.ReadAt); left > 0 && (next < 0 || left < next) {
+			next = left
+		}
+	}
+	return next
 }
 
 // shown writes down what was drawn, even when the process is about to end.
@@ -180,7 +216,7 @@ func (p *Projector) shown(ctx context.Context, r *Request, drawn map[string]Mess
 	if err != nil {
 		return err
 	}
-	if pause < 0 && reply.request != nil && reply.request.Version != r.Version {
+	if tries == 0 && reply.request != nil && reply.request.Version != r.Version {
 		p.Store.show.wake(r.ID)
 	}
 	return nil

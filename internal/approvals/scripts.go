@@ -96,7 +96,7 @@ func (s *Store) run(ctx context.Context, script *redis.Script, id string, by Act
 		sealed, _ := answer[4].(string)
 		r.sealed = []byte(sealed)
 	}
-	s.logEntries(ctx, answer[3])
+	s.tell(ctx, answer[3], r.request)
 	return r, nil
 }
 

@@ -44,6 +44,10 @@ type Store struct {
 	Needed    int           // approvers
 	Log       *slog.Logger  // nil is silent
 
+	// Observe is told of each entry that this store adds to the audit trail, with the request
+	// as it is from then on (nil: there is none). For metrics: it must be quick. May be nil.
+	Observe func(e Entry, r *Request)
+
 	work, show queue // local ones, woken by what moves here; see Reconciler and Projector
 }
 

@@ -19,7 +19,7 @@ import (
 func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kind, ref string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTime)
 	defer cancel()
-	m := draw(r, kind)
+	m := b.draw(r, kind)
 	content := slack.MsgOptionCompose(
 		slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...),
 		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
@@ -42,7 +42,7 @@ func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kin
 	switch kind {
 	case approvals.DM:
 		channel = r.Requester
-	case approvals.Report:
+	case approvals.Report, approvals.Reminder, approvals.LastCall:
 		_, thread, _ = strings.Cut(r.Messages[string(approvals.Card)].Ref, ":")
 	}
 	options := []slack.MsgOption{content}
@@ -92,14 +92,16 @@ func (p *pauses) keep(what string, call func() error) error {
 	return err
 }
 
-func draw(r *approvals.Request, kind approvals.Kind) modals.Message {
+func (b *Bot) draw(r *approvals.Request, kind approvals.Kind) modals.Message {
 	switch kind {
 	case approvals.DM:
 		return modals.DM(r)
 	case approvals.Report:
 		return modals.Report(r)
+	case approvals.Reminder, approvals.LastCall:
+		return modals.Reminder(r, b.approversMarkup(), kind == approvals.LastCall)
 	default:
-		return modals.Card(r)
+		return modals.Card(r, b.approversMarkup())
 	}
 }
 

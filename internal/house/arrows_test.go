@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/commands":  {"internal/modals", "internal/approvals", "internal/atlas", "internal/secret"},
 	"internal/socket":    {},
 	"internal/house":     {"internal/atlas", "internal/modals"}, // its tests only
+	"deploy":             {"internal/secret"},                   // its tests only
 	"cmd/bot":            {"internal/socket", "internal/commands", "internal/modals", "internal/approvals", "internal/atlas", "internal/secret"},
 }
 

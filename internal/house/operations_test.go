@@ -27,7 +27,7 @@ var (
 
 func readFile(t *testing.T, path ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...)) //nolint:gosec // of this repository
+	text, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
 	require.NoError(t, err)
 	return string(text)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
 
 const requestID = "req_7Q2M4KX9TB"
@@ -125,3 +126,8 @@ const (
 		"Add that address to the access list of the bot's API credentials, then retry."
 	staleDetail = "Somebody changed it after this request was made. Nothing was written; make a new request if it is still needed."
 )
+
+// cardOf is the card as two approvers are asked.
+func cardOf(r *approvals.Request) modals.Message {
+	return modals.Card(r, "<!subteam^S0ONCALL1> and <@U0APPROVER>")
+}

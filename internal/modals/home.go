@@ -43,7 +43,7 @@ func (h Home) View() slack.HomeTabViewRequest {
 		h.list(p, "Changed lately", "Nothing was decided yet.", h.Lately)
 	}
 	approve := "Nobody can approve yet: tell whoever runs this bot."
-	if h.Approvers != "" && length(h.Approvers) < 1000 {
+	if h.Approvers != "" && length(h.Approvers) <= mostApprovers {
 		approve = "Approvers: " + h.Approvers + ". Nobody approves their own request."
 	}
 	p.context(approve + "\n" + code("/atlas-integration help", 60) + " lists all commands.")

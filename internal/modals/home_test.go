@@ -9,6 +9,12 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
 
+func TestReminders(t *testing.T) {
+	t.Parallel()
+	golden(t, "reminder", modals.Reminder(newRequest(), "<!subteam^S0ONCALL1>", false))
+	golden(t, "reminder-last", modals.Reminder(newRequest(), "", true))
+}
+
 func TestHome(t *testing.T) {
 	t.Parallel()
 	const approvers = "<!subteam^S0ONCALL1> and <@U0APPROVER>"

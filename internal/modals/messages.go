@@ -11,9 +11,11 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 )
 
-// Card is what approvers decide on, and afterwards the record of it.
-func Card(r *approvals.Request) Message {
-	p := details(r)
+// Card is what approvers decide on, and afterwards the record of it. Approvers is
+// markup that names them: while they are waited for it mentions them, once, since
+// Slack tells nobody of a message that is edited.
+func Card(r *approvals.Request, approvers string) Message {
+	p := details(r, approvers)
 	switch {
 	case r.State == approvals.Pending:
 		approve := button(ActionApprove, r.ID, "Approve", slack.StylePrimary)
@@ -23,6 +25,20 @@ func Card(r *approvals.Request) Message {
 		p.buttons(button(ActionRetry, r.ID, "Retry", slack.StyleDefault))
 	}
 	return p.message()
+}
+
+// mostApprovers is the longest text that names them: more are a list, not a mention.
+const mostApprovers = 1000
+
+// Reminder is for the thread of a card that still waits.
+func Reminder(r *approvals.Request, approvers string, last bool) Message {
+	if approvers == "" || length(approvers) > mostApprovers {
+		approvers = "The approvers"
+	}
+	if last {
+		return Say(fmt.Sprintf(":alarm_clock: %s: this expires %s. Then nothing is changed, and %s has to ask again.", approvers, at(r.ExpiresAt), mention(r.Requester)))
+	}
+	return Say(fmt.Sprintf(":bell: %s: this still waits for you, until %s.", approvers, at(r.ExpiresAt)))
 }
 
 // confirmApproval asks again before a vote, and names what it is for: on a phone
@@ -42,14 +58,18 @@ func confirmApproval(r *approvals.Request) *slack.ConfirmationBlockObject {
 }
 
 // Status answers somebody who asks about a request: the card without its buttons.
-func Status(r *approvals.Request) Message { return details(r).message() }
+func Status(r *approvals.Request) Message { return details(r, "").message() }
 
 // details is everything that may be known of a request: where it stands, what
 // changes, where, why, and what to look at twice.
-func details(r *approvals.Request) *page {
+func details(r *approvals.Request, approvers string) *page {
 	p := &page{}
 	p.header(headline(r))
-	p.section(standing(r))
+	where := standing(r)
+	if r.State == approvals.Pending && approvers != "" && length(approvers) <= mostApprovers {
+		where += "\nWaits for " + approvers + "."
+	}
+	p.section(where)
 	trouble(p, r)
 	if why := quote(r.Note, 1200); why != "" {
 		p.section("The reason for the no:\n" + why)

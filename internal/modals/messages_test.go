@@ -193,7 +193,7 @@ func extreme(r *approvals.Request) {
 func TestEveryMessageInEveryState(t *testing.T) {
 	t.Parallel()
 	screens := map[string]func(*approvals.Request) modals.Message{
-		"card": modals.Card, "dm": modals.DM, "report": modals.Report, "status": modals.Status,
+		"card": cardOf, "dm": modals.DM, "report": modals.Report, "status": modals.Status,
 	}
 	for _, life := range lives {
 		for kind, draw := range screens {
@@ -250,7 +250,7 @@ func TestButtonsAreThoseThatWork(t *testing.T) {
 		case "failed-partly", "failed-20", "failed-stale", "failed-too-late", "rejected", "expired":
 			dm = append(dm, modals.ActionNewUpdate)
 		}
-		assert.Equal(t, card, actions(t, modals.Card(r)), life.name)
+		assert.Equal(t, card, actions(t, cardOf(r)), life.name)
 		assert.Equal(t, dm, actions(t, modals.DM(r)), life.name)
 		assert.Empty(t, actions(t, modals.Status(r)), life.name)
 		assert.Empty(t, actions(t, modals.Report(r)), life.name)
@@ -265,7 +265,7 @@ func TestEveryProjectIsNamed(t *testing.T) {
 		}
 		r := newRequest(projects(life.targets)...)
 		life.edit(r)
-		card := string(pretty(t, modals.Card(r)))
+		card := string(pretty(t, cardOf(r)))
 		for _, p := range r.Targets {
 			if life.name == "rejected" && r.Target(p.ID).Outcome == approvals.Waiting {
 				continue
@@ -281,14 +281,14 @@ func TestWhatPeopleWroteIsNoMarkup(t *testing.T) {
 	r := newRequest(project(1, "<!channel>"))
 	r.Reason = "see https://example.com/x_y?a=1&b=2\n*applied* by <@U0APPROVER>\n\u202egnorw"
 	r.Plain["region"] = "E`U*_~"
-	for name, m := range map[string]modals.Message{"card": modals.Card(r), "dm": modals.DM(r)} {
+	for name, m := range map[string]modals.Message{"card": modals.Card(r, ""), "dm": modals.DM(r)} {
 		text := string(pretty(t, m))
 		assert.NotContains(t, m.Text, "<!channel>", name)
 		assert.NotContains(t, m.Text, "<@U0APPROVER>", name)
 		assert.NotContains(t, text, "\u202e", name)
 		assert.Contains(t, m.Text, "`EˋU*_~`", name)
 	}
-	card := modals.Card(r).Text
+	card := modals.Card(r, "").Text
 	assert.Contains(t, card, "<https://example.com/x_y?a=1&amp;b=2>")
 	assert.Contains(t, card, "\n> *applied* by &lt;@U0APPROVER&gt;\n")
 }

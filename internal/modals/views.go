@@ -16,7 +16,7 @@ const maxDenyReason = 1000
 // markup that names them.
 func SubmittedView(r *approvals.Request, approvers string) slack.ModalViewRequest {
 	p := &page{}
-	if approvers == "" || length(approvers) > 1000 {
+	if approvers == "" || length(approvers) > mostApprovers {
 		approvers = "the approvers"
 	}
 	p.section(fmt.Sprintf(":inbox_tray: Your request to update %s is kept.\nNothing is changed in Atlas yet.", subject(r)))

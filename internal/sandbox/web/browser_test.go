@@ -94,9 +94,14 @@ type tab struct {
 	ctx context.Context
 }
 
+// browsers are how many run at once: each wants a core of its own.
+var browsers = make(chan struct{}, 3)
+
 // open opens the page in a browser of its own.
 func open(t *testing.T, address string, width, height int) *tab {
 	t.Helper()
+	browsers <- struct{}{}
+	t.Cleanup(func() { <-browsers })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.WindowSize(width, height), chromedp.WSURLReadTimeout(patience),
