@@ -231,7 +231,7 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 		complain(modals.NothingSent)
 		return
 	}
-	view := modals.SubmittedView(r, b.approversMarkup())
+	view := modals.SubmittedView(r, b.approversMarkup(), b.Channel)
 	b.acked(ctx, ack, slack.NewUpdateViewSubmissionResponse(&view))
 }
 

@@ -72,7 +72,7 @@ func (b *Bot) fillHome(ctx context.Context, user string, home *modals.Home) {
 		return
 	}
 	for _, r := range open {
-		if r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user) {
+		if waitsFor(r, user) {
 			home.Waiting = append(home.Waiting, r)
 		}
 	}

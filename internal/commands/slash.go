@@ -14,8 +14,11 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
 
-// page is how many requests a list shows.
-const page = 10
+// How many requests a list shows; of those that wait, more.
+const (
+	page        = 10
+	mostPending = 30
+)
 
 // command answers the slash command.
 func (b *Bot) command(ctx context.Context, c *slashCommand, ack Ack) {
@@ -36,7 +39,7 @@ func (b *Bot) command(ctx context.Context, c *slashCommand, ack Ack) {
 	case "list":
 		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.list(ctx, rest) })
 	case "pending":
-		b.later(ctx, c, ack, b.pending)
+		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.pending(ctx, c.UserID) })
 	case "history":
 		b.later(ctx, c, ack, func(ctx context.Context) modals.Message { return b.history(ctx, rest) })
 	case "status":
@@ -182,11 +185,32 @@ func (b *Bot) list(ctx context.Context, typed string) modals.Message {
 	return modals.Integrations(project, found)
 }
 
-func (b *Bot) pending(ctx context.Context) modals.Message {
+func (b *Bot) pending(ctx context.Context, user string) modals.Message {
+	approves := b.approver(ctx, user) == may
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
-	requests, err := b.Requests.Undecided(ctx, 0, page+1)
-	return b.requestList(ctx, "Waiting", requests, err)
+	open, err := b.Requests.Undecided(ctx, 0, mostPending+1)
+	if err != nil {
+		b.log().ErrorContext(ctx, "list requests", "error", err)
+		return modals.StorageAway()
+	}
+	var theirs, own, others []*approvals.Request
+	for _, r := range open[:min(len(open), mostPending)] {
+		switch {
+		case r.Requester == user:
+			own = append(own, r)
+		case approves && waitsFor(r, user):
+			theirs = append(theirs, r)
+		default:
+			others = append(others, r)
+		}
+	}
+	return modals.Pending(theirs, own, others, len(open) > mostPending)
+}
+
+// waitsFor reports whether a request waits for an approver who is not its requester.
+func waitsFor(r *approvals.Request, user string) bool {
+	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user)
 }
 
 func (b *Bot) history(ctx context.Context, typed string) modals.Message {

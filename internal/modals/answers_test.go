@@ -86,15 +86,15 @@ func TestOtherViews(t *testing.T) {
 	submitted := newRequest(projects(3)...)
 	submitted.State, submitted.Outcomes = approvals.Submitted, nil
 	submitted.Warnings = []atlas.Warning{{Field: "serviceKey", Say: "Integration key looks odd."}}
-	golden(t, "submitted", modals.SubmittedView(submitted, "<!subteam^S0ONCALL1>"))
+	golden(t, "submitted", modals.SubmittedView(submitted, "<!subteam^S0ONCALL1>", "C0APPROVAL"))
 	submitted.Needed = 2
-	golden(t, "submitted-two-approvers", modals.SubmittedView(submitted, strings.Repeat("<@U0APPROVER> ", 100)))
+	golden(t, "submitted-two-approvers", modals.SubmittedView(submitted, strings.Repeat("<@U0APPROVER> ", 100), "C0APPROVAL"))
 	golden(t, "notice", modals.NoticeView("Already decided, long title", "Somebody else was faster: the request is *denied*."))
 
 	r := newRequest(projects(20)...)
 	extreme(r)
 	for name, view := range map[string]any{
-		"submitted": modals.SubmittedView(r, ""), "deny": modals.DenyView(r), "notice": modals.NoticeView("", strings.Repeat("& ", 4000)),
+		"submitted": modals.SubmittedView(r, "", "C0APPROVAL"), "deny": modals.DenyView(r), "notice": modals.NoticeView("", strings.Repeat("& ", 4000)),
 	} {
 		text := pretty(t, view)
 		if name != "notice" {

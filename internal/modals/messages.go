@@ -429,6 +429,37 @@ func Requests(title string, rs []*approvals.Request, more bool) Message {
 	return p.message()
 }
 
+// Pending answers `pending`: what waits for the person, what they wait for, and what
+// waits for others, each newest first.
+func Pending(theirs, own, others []*approvals.Request, more bool) Message {
+	p := &page{}
+	for _, part := range []struct {
+		title    string
+		requests []*approvals.Request
+	}{{"Waits for you", theirs}, {"You wait for", own}, {"Waits for others", others}} {
+		if len(part.requests) == 0 {
+			continue
+		}
+		p.section("*" + part.title + "*")
+		for _, r := range part.requests {
+			if p.used > mostBlocks-mostEntry-300 || len(p.blocks) > mostNumber-3 {
+				more = true
+				break
+			}
+			p.section(cutMarkup(entry(r), mostEntry))
+		}
+	}
+	switch {
+	case len(p.blocks) == 0:
+		p.section("Nothing is waiting.")
+	case more:
+		p.context("There are older ones. " + code("/atlas-integration status ID", 60) + " shows any request.")
+	default:
+		p.context(code("/atlas-integration status ID", 60) + " shows a request in full.")
+	}
+	return p.message()
+}
+
 func entry(r *approvals.Request) string {
 	text := fmt.Sprintf("%s *%s* · %s\n%s · %s", icons[r.State], r.State, subject(r), code(r.ID, 40), mention(r.Requester))
 	switch {
@@ -501,7 +532,7 @@ func Help() Message {
 var commandHelp = []struct{ name, usage, does string }{
 	{"update", "update [project] [TYPE]", "open the form"},
 	{"list", "list [project]", "what is configured"},
-	{"pending", "pending", "what waits for approval"},
+	{"pending", "pending", "what waits, for you and for others"},
 	{"history", "history [project]", "what was decided"},
 	{"status", "status ID", "one request in full"},
 	{"cancel", "cancel ID", "take back your request"},

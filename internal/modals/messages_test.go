@@ -307,7 +307,9 @@ func TestLists(t *testing.T) {
 		}
 	}
 	golden(t, "requests-history", modals.Requests("Decided requests for payments-prod", all[len(all)-6:], true))
-	golden(t, "requests-pending", modals.Requests("Waiting for approval", all[:4], false))
+	golden(t, "requests-waiting", modals.Pending(all[:1], all[1:2], all[2:4], false))
+	golden(t, "requests-waiting-none", modals.Pending(nil, nil, nil, false))
+	golden(t, "requests-waiting-many", modals.Pending(many, many, many, true))
 	golden(t, "requests-none", modals.Requests("Waiting for approval", nil, false))
 	m := modals.Requests(strings.Repeat("<", 300), many, false)
 	assert.Empty(t, checkScreen(t, pretty(t, m)))

@@ -13,8 +13,8 @@ import (
 const maxDenyReason = 1000
 
 // SubmittedView takes the place of the form: what happens next. Approvers is
-// markup that names them.
-func SubmittedView(r *approvals.Request, approvers string) slack.ModalViewRequest {
+// markup that names them, channel the one where the card will be.
+func SubmittedView(r *approvals.Request, approvers, channel string) slack.ModalViewRequest {
 	p := &page{}
 	if approvers == "" || length(approvers) > mostApprovers {
 		approvers = "the approvers"
@@ -22,7 +22,7 @@ func SubmittedView(r *approvals.Request, approvers string) slack.ModalViewReques
 	p.section(fmt.Sprintf(":inbox_tray: Your request to update %s is kept.\nNothing is changed in Atlas yet.", subject(r)))
 	next := []string{
 		"1. The bot asks Atlas what it holds now.",
-		fmt.Sprintf("2. %s%s.", whoDecides(r.Needed, approvers), deadline(r)),
+		fmt.Sprintf("2. %s in <#%s>%s.", whoDecides(r.Needed, approvers), Escape(channel), deadline(r)),
 		"3. The bot changes Atlas, checks the result, and tells you in a direct message.",
 	}
 	p.section("*What happens next*\n" + strings.Join(next, "\n"))
