@@ -243,6 +243,25 @@ func TestBadDays(t *testing.T) {
 	})
 }
 
+func TestHome(t *testing.T) {
+	t.Parallel()
+	_, address := start(t)
+	b := open(t, address, 1500, 950)
+	b.click("#right .places a", "Home")
+	b.sees("#right .home", "Nothing waits for you.")
+	b.click("#left .places a", "Home")
+	b.click("#left .home button", "New update")
+	b.sees("#left .modal h2", "Update integration")
+	b.press(kb.Escape)
+	b.seesNo("#left .modal")
+	b.click("#left .places a", "# incidents")
+	b.form("/atlas-integration update payments-prod PAGER_DUTY")
+	b.write(b.field("left", "serviceKey"), hexKey)
+	b.write(b.field("left", "reason"), "Rotation.")
+	b.click("#left .modal button[type=submit]", "")
+	b.sees("#right .home", "pending") // by itself, while jo looks
+}
+
 func TestTwoTabsSeeTheSame(t *testing.T) {
 	t.Parallel()
 	_, address := start(t)

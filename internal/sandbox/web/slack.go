@@ -81,6 +81,9 @@ func (p *Page) tabs(w where, side string) *node {
 	n := el("nav", "places").set("aria-label", "Channels")
 	for _, c := range p.places(at.person) {
 		entry := el("a", "", text(c.name)).set("href", w.with(side, seat{at.person, c.id}).href()).set("data-go", "")
+		if c.id == home {
+			entry.set("data-open", "/do/home").set("data-as", at.person)
+		}
 		switch {
 		case c.id == at.place:
 			entry.set("aria-current", "page")
@@ -210,12 +213,11 @@ func (p *Page) composer(side string, at seat) *node {
 func (p *Page) homeTab(side string, person sandbox.Person) *node {
 	n := el("div", "messages home").set("data-bottom", "")
 	v, there := p.s.Slack.Person(person.ID).Home()
-	open := el("button", "button", text("Open the Home tab")).set("type", "button").set("data-post", "/do/home").set("data-as", person.ID)
 	if !there {
-		return n.add(el("p", "empty", text("The bot has published nothing here yet. ")), open)
+		return n.add(el("p", "empty", text("The bot has published nothing here.")))
 	}
 	d := &drawing{names: p.names(), id: side + "-home", post: "/do/clickhome", params: []attr{{"as", person.ID}}, state: v.State}
-	return n.add(d.blocks(readBlocks(blocksOf(v))), source(v.JSON), open)
+	return n.add(d.blocks(readBlocks(blocksOf(v))), source(v.JSON))
 }
 
 func blocksOf(v slacksim.View) json.RawMessage {

@@ -51,16 +51,23 @@ async function refresh() {
     return;
   }
   refreshing = true;
-  do {
-    again = false;
-    await Promise.all([...parts.querySelectorAll('[data-part]')].map(async (part) => {
-      const query = parts.dataset.query;
-      const answer = await fetch(`/part/${part.dataset.part}?${query}`).catch(() => null);
-      const html = answer?.ok && (await answer.text());
-      if (html && query === parts.dataset.query) put(part, html);
-    }));
-  } while (again);
-  refreshing = false;
+  try {
+    do {
+      again = false;
+      await Promise.all([...parts.querySelectorAll('[data-part]')].map(fetchPart));
+    } while (again);
+  } finally {
+    refreshing = false;
+  }
+}
+
+async function fetchPart(part) {
+  const query = parts.dataset.query;
+  const answer = await fetch(`/part/${part.dataset.part}?${query}`).catch(() => null);
+  const html = answer?.ok && (await answer.text());
+  if (!html) return;
+  if (query === parts.dataset.query) put(part, html);
+  else again = true; // it was of another place
 }
 
 async function go(href) {
@@ -108,6 +115,7 @@ document.addEventListener('click', (event) => {
     link.closest('.who details')?.removeAttribute('open');
     history.pushState(null, '', link.href);
     go(link.href);
+    if (link.dataset.open) post(link, link.dataset.open, fieldsOf(link));
     return;
   }
   const summary = event.target.closest('summary');
