@@ -40,7 +40,7 @@ var payments = atlas.Project{ID: strings.Repeat("a1", 12), Name: "payments-prod"
 var teams atomic.Int64
 
 // newStore is a store with a workspace of its own in the Redis that all tests share.
-func newStore(t *testing.T) *Store {
+func newStore(t testing.TB) *Store {
 	t.Helper()
 	options, err := redis.ParseURL(redisd.Shared(t).URL)
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func newStore(t *testing.T) *Store {
 }
 
 // pagerDuty are settings with a key that no other test has.
-func pagerDuty(t *testing.T, key string) *atlas.Settings {
+func pagerDuty(t testing.TB, key string) *atlas.Settings {
 	t.Helper()
 	kind, ok := atlas.FindType("PAGER_DUTY")
 	require.True(t, ok)

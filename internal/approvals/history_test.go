@@ -44,7 +44,7 @@ func TestHistoryCostsNothing(t *testing.T) {
 }
 
 // decide makes requests and takes them back.
-func decide(t *testing.T, s *Store, name string, n int) {
+func decide(t testing.TB, s *Store, name string, n int) {
 	t.Helper()
 	const atOnce = 8
 	var working sync.WaitGroup
@@ -96,3 +96,19 @@ func commands(t *testing.T, client *redis.Client, do func()) map[string]int {
 
 // connecting are commands of the pool, which opens connections as it needs them.
 var connecting = map[string]bool{"hello": true, "client|setinfo": true, "info": true, "ping": true, "select": true}
+
+// BenchmarkHistory is a request that is made and taken back, with few and with many
+// decided ones in history.
+func BenchmarkHistory(b *testing.B) {
+	for _, history := range []int{10, 10_000} {
+		b.Run(strconv.Itoa(history), func(b *testing.B) {
+			s := newStore(b)
+			decide(b, s, "history", history)
+			i := 0
+			for b.Loop() {
+				i++
+				decide(b, s, "one"+strconv.Itoa(i), 1)
+			}
+		})
+	}
+}
