@@ -297,7 +297,6 @@ func TestDark(t *testing.T) {
 	})))
 	b.until("the page is not dark", `getComputedStyle(document.body).backgroundColor === 'rgb(19, 22, 20)'`)
 	b.request("payments-prod")
-	b.picture("dark")
 }
 
 // On a phone one part is seen at a time, and nothing has to be scrolled sideways.
