@@ -38,7 +38,6 @@ func TestTheWholeFlow(t *testing.T) {
 
 	b.sees("#right .message", "Update PagerDuty in 2 projects")
 	b.sees("#right .message", "pending")
-	b.picture("card")
 	b.click("#right .message button", "Approve")
 	b.sees("#right dialog[open]", "Atlas is changed at once.")
 	b.picture("confirm")
