@@ -175,7 +175,7 @@ func TestInlineErrors(t *testing.T) {
 		})
 	}
 	assert.Empty(t, w.slack.Person(jo).Messages(approvals))
-	w.asked(t, mira, "pending", "There are none")
+	w.asked(t, mira, "pending", "Nothing is waiting")
 }
 
 // TestMoreProjectsThanASelectHolds: then they are searched for.
