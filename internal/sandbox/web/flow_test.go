@@ -251,7 +251,7 @@ func TestHome(t *testing.T) {
 	b.click("#left .places a", "Home")
 	b.click("#left .home button", "New update")
 	b.sees("#left .modal h2", "Update integration")
-	b.press(kb.Escape)
+	b.click("#left .modal footer button", "Cancel")
 	b.seesNo("#left .modal")
 	b.click("#left .places a", "# incidents")
 	b.form("/atlas-integration update payments-prod PAGER_DUTY")
