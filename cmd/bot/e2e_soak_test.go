@@ -305,6 +305,11 @@ func (s *soak) settle() {
 			s.takeBack(ctx, r)
 		}
 	}
+	idle := eventually(ctx, s.w, func() bool {
+		const prefix = "{aib:" + slacksim.TeamID + "}:"
+		return s.store.Redis.Exists(ctx, prefix+"due", prefix+"show", prefix+"open").Val() == 0
+	})
+	require.True(s.t, idle, "something is left to do")
 	for id := range s.taken {
 		r, err := s.until(ctx, id, func(r *requests.Request) bool {
 			card, shown := r.Messages[string(requests.Card)] // whoever takes back at once leaves none

@@ -46,7 +46,7 @@ const (
 )
 
 // patience is how long a test waits for what should happen at once.
-const patience = 20 * time.Second
+const patience = 45 * time.Second
 
 var built struct {
 	once sync.Once

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a test waits for something to be seen.
-const patience = 20 * time.Second
+const patience = 40 * time.Second
 
 // bot is the path of the program, built once for all tests.
 var bot string
@@ -245,6 +245,7 @@ func (b *tab) command(side, words string) {
 func (b *tab) choose(side, action, words string) {
 	b.t.Helper()
 	b.write(fmt.Sprintf("#%s .choose input[name=%s]", side, action), words)
+	b.until("the list is not narrowed down to "+words, fmt.Sprintf(`document.querySelectorAll('#%s .option').length === 1`, side))
 	b.click(fmt.Sprintf("#%s .choose[data-choose=%s] .option", side, action), words)
 	b.sees(fmt.Sprintf("#%s .choose[data-choose=%s] .chip", side, action), words)
 }

@@ -185,8 +185,8 @@ async function searchFor(el) {
   const query = new URLSearchParams({ as: el.form.dataset.as, action: el.name, q: el.value });
   el.wanted = query.toString();
   const answer = await fetch(`/options?${query}`).catch(() => null);
-  if (!answer?.ok || el.wanted !== query.toString()) return;
-  list.innerHTML = await answer.text();
+  const html = answer?.ok && (await answer.text());
+  if (html && el.wanted === query.toString()) list.innerHTML = html;
 }
 
 function closeList(list) {
