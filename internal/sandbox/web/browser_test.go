@@ -234,6 +234,20 @@ func (b *tab) pick(where, label string) {
 	})()`, quoted(where), quoted(label)))
 }
 
+// slow has the page's requests to one path leave half a second late.
+func (b *tab) slow(path string) {
+	b.t.Helper()
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](fmt.Sprintf(`{
+		const swift = window.fetch;
+		window.fetch = async (to, ...more) => {
+			if (to === %s) await new Promise((go) => setTimeout(go, 500));
+			return swift(to, ...more);
+		};
+		true
+	}`, quoted(path))))
+	require.NoError(b.t, err)
+}
+
 // command types a command as somebody at a side.
 func (b *tab) command(side, words string) {
 	b.t.Helper()

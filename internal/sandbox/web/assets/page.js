@@ -124,7 +124,7 @@ document.addEventListener('click', (event) => {
   if (!button || (button.getAttribute('command') === 'show-modal')) return;
   button.closest('dialog')?.close();
   if (button.dataset.select) {
-    post(button, '/do/select', fieldsOf(button));
+    choose(button, fieldsOf(button));
     const list = button.closest('.options');
     if (list) closeList(list);
     return;
@@ -136,6 +136,7 @@ document.addEventListener('submit', async (event) => {
   const form = event.target.closest('form[data-post]');
   if (!form) return;
   event.preventDefault();
+  await form.choosing; // a choice on its way must not arrive after the form
   const done = post(form, form.dataset.post, fieldsOf(form));
   if (form.matches('.composer')) {
     const input = form.querySelector('input[name=text]');
@@ -171,10 +172,17 @@ document.addEventListener('change', async (event) => {
   const values = el.matches('select') ? [el.value] : [...form.querySelectorAll('input:checked')].filter((o) => o.name === el.name).map((o) => o.value);
   for (const value of values) fields.append('value', value);
   el.unsent = true;
-  await post(el, '/do/select', fields);
+  await choose(el, fields);
   el.unsent = false;
   refresh();
 });
+
+function choose(el, fields) {
+  const form = el.closest('form');
+  const chosen = post(el, '/do/select', fields);
+  form.choosing = Promise.all([form.choosing, chosen]);
+  return chosen;
+}
 
 function search(el) {
   el.searching = searchFor(el);
