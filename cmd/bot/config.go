@@ -43,7 +43,8 @@ type config struct {
 
 	redis  *redisTarget
 	sealer *secret.Sealer
-	hints  []string // on variables that look mistyped; the bot runs without them
+	spans  *collector // nil: nothing is traced
+	hints  []string   // on variables that look mistyped; the bot runs without them
 }
 
 // idList is comma separated.
@@ -98,6 +99,11 @@ func readConfig(ctx context.Context, env envconfig.Lookuper) (*config, error) {
 	}
 	cfg.normalize()
 	hints := source.hints()
+	if spans, hint := spansTo(source.get); hint != nil {
+		hints = append(hints, *hint)
+	} else {
+		cfg.spans = spans
+	}
 	problems := slices.Concat(source.problems, missing(source), cfg.contradictions(source.given))
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b problem) int { return position(a.name) - position(b.name) })

@@ -52,14 +52,16 @@ type hunt struct {
 	w       *world
 	bot     *process
 	monitor *monitor
+	spans   *collector
 	planted map[string]string // the secret → what it is, to name it without telling it
 	count   int
 }
 
 func newHunt(t *testing.T) *hunt {
-	h := &hunt{t: t, planted: map[string]string{}}
+	h := &hunt{t: t, planted: map[string]string{}, spans: newCollector(t)}
 	h.w = newWorldOf(t, slacksim.Options{NoRateLimits: true}, atlassim.Options{NoRateLimits: true}, func(w *world) {
 		w.env["APPROVAL_TTL"] = "30s"
+		h.spans.settings(w)
 	})
 	h.monitor = watch(t, h.w.redis)
 	h.bot = h.w.start(t)
@@ -206,6 +208,7 @@ func (h *hunt) search() {
 		"bot check":                h.run("check"),
 		"bot audit export":         h.run("audit", "export"),
 		"bot audit receipt":        h.run("audit", "receipt", requestID(h.t, h.w.cardOf(h.t, "applied", h.reason()))),
+		"the exported spans":       h.spans.everything(),
 		"the commands of Redis":    h.monitor.stop(),
 		"what Redis keeps on disk": h.disk(),
 	}

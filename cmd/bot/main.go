@@ -33,8 +33,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/redis/go-redis/v9"
 	"github.com/sethvargo/go-envconfig"
+	"go.opentelemetry.io/otel"
 )
 
 // Exit codes.
@@ -48,6 +50,10 @@ func main() {
 	// What go-redis would print about its connections comes back as errors too, and
 	// those are logged with what they were about.
 	redis.SetLogger(silent{})
+	// OpenTelemetry's SDK would print values of its variables that it cannot read, and there
+	// may be credentials among these. What cannot be exported is logged where it is sent.
+	otel.SetLogger(logr.Discard())
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(execute(ctx, os.Args[1:], processEnvironment{}, os.Stdin, os.Stdout, os.Stderr))

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/trace"
 )
 
 // Labels of the calls.
@@ -80,19 +82,25 @@ type roundTrip func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// slack counts the calls that go through a transport. api is the root of the Web
-// API: whatever is elsewhere is a response URL.
-func (m *metrics) slack(api string, next http.RoundTripper) http.RoundTripper {
+// slack counts the calls that go through a transport, and traces those that are about
+// a request. api is the root of the Web API: whatever is elsewhere is a response URL.
+func (m *metrics) slack(tracer *trace.Tracer, api string, next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(req *http.Request) (*http.Response, error) {
 		method := responseURL
 		if strings.HasPrefix(req.URL.String(), api) {
 			method = label(path.Base(req.URL.Path), slackMethods)
 		}
+		_, span := tracer.Call(req.Context(), "slack", method)
+		defer span.End()
 		begun := time.Now()
 		resp, err := next.RoundTrip(req)
 		result := resultSilent
 		if err == nil {
 			result = slackResult(resp)
+		}
+		span.Set(trace.Result, result)
+		if result != resultOK {
+			span.Fail(result)
 		}
 		m.slackSeconds.WithLabelValues(method).Observe(time.Since(begun).Seconds())
 		m.slackCalls.WithLabelValues(method, result).Inc()
@@ -146,19 +154,26 @@ type broken struct{ err error }
 // Read implements io.Reader.
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// atlas counts the calls that go through a transport.
-func (m *metrics) atlas(next http.RoundTripper) http.RoundTripper {
+// atlas counts the calls that go through a transport, and traces those that are about
+// a request.
+func (m *metrics) atlas(tracer *trace.Tracer, next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(req *http.Request) (*http.Response, error) {
+		call := atlasCall(req)
+		_, span := tracer.Call(req.Context(), "atlas", call)
+		defer span.End()
 		begun := time.Now()
 		resp, err := next.RoundTrip(req)
 		status := resultSilent
 		if err == nil {
+			span.SetNumber(trace.Status, int64(resp.StatusCode))
 			if challenged(req, resp) {
 				return resp, nil
 			}
 			status = label(strconv.Itoa(resp.StatusCode), atlasStatuses)
 		}
-		call := atlasCall(req)
+		if err != nil || resp.StatusCode >= http.StatusBadRequest {
+			span.Fail(status)
+		}
 		m.atlasSeconds.WithLabelValues(call).Observe(time.Since(begun).Seconds())
 		m.atlasCalls.WithLabelValues(call, status).Inc()
 		return resp, err

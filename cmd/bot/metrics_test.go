@@ -84,7 +84,7 @@ func TestMetricsHaveABound(t *testing.T) {
 		refuse := roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200 + i, Body: io.NopCloser(strings.NewReader(`{"ok":false,"error":"` + strange + `"}`))}, nil
 		})
-		for _, through := range []http.RoundTripper{m.slack("https://slack.invalid/api/", refuse), m.atlas(refuse)} {
+		for _, through := range []http.RoundTripper{m.slack(nil, "https://slack.invalid/api/", refuse), m.atlas(nil, refuse)} {
 			_, err := send(t, through, http.MethodPut, "https://slack.invalid/api/"+strange)
 			require.NoError(t, err)
 		}
@@ -176,7 +176,7 @@ func TestSlackCallsAreCounted(t *testing.T) {
 				}
 				return &http.Response{StatusCode: tt.status, Body: io.NopCloser(answer)}, nil
 			})
-			got, err := send(t, m.slack(api, next), http.MethodPost, tt.to)
+			got, err := send(t, m.slack(nil, api, next), http.MethodPost, tt.to)
 			require.ErrorIs(t, err, tt.breaks)
 			assert.True(t, got == tt.body, "the caller gets what Slack answered")
 			assert.Equal(t, 1.0, valueOf(t, m.slackCalls.WithLabelValues(tt.method, tt.result)))
@@ -201,7 +201,7 @@ func TestAtlasCallsAreCounted(t *testing.T) {
 		next := roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 403, Body: http.NoBody}, nil
 		})
-		_, err := send(t, m.atlas(next), tt.method, tt.address)
+		_, err := send(t, m.atlas(nil, next), tt.method, tt.address)
 		require.NoError(t, err)
 		assert.Equal(t, 1.0, valueOf(t, m.atlasCalls.WithLabelValues(tt.call, "403")), tt.address)
 	}
@@ -212,7 +212,7 @@ func TestAChallengeIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	m := newMetrics()
 	answer := func(challenge string) {
-		through := m.atlas(roundTrip(func(*http.Request) (*http.Response, error) {
+		through := m.atlas(nil, roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 401, Body: http.NoBody, Header: http.Header{"Www-Authenticate": {challenge}}}, nil
 		}))
 		_, err := send(t, through, http.MethodGet, "https://atlas.invalid/api/atlas/v2/groups")

@@ -18,10 +18,12 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/socket"
 )
 
-// revokeTime is how long ending the session with Atlas may take: with the eight
-// seconds that each part has to finish what it is at, less than the ten after
-// which whoever asked the bot to end loses patience.
-const revokeTime = time.Second
+// What is left to do when each part has had its eight seconds to finish what it is at:
+// together less than the ten after which whoever asked the bot to end loses patience.
+const (
+	revokeTime = time.Second            // to end the session with Atlas
+	flushTime  = 500 * time.Millisecond // to export the last spans
+)
 
 // run is the bot without the process around it. It works until ctx ends, then
 // finishes what it is at. Slack, Redis and Atlas may be away when it begins, and
@@ -71,9 +73,11 @@ func serve(ctx context.Context, cfg *config, numbers *metrics, log *slog.Logger)
 
 // work finds out who the bot is in Slack, and does everything else from then on.
 func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *health, log *slog.Logger) error {
+	spans := cfg.openTraces(ctx, log)
+	defer spans.close(ctx)
 	transport := slackTransport()
 	defer transport.CloseIdleConnections()
-	caller := slackHTTP(state.metrics.slack(cfg.SlackAPIURL, transport))
+	caller := slackHTTP(state.metrics.slack(spans.tracer, cfg.SlackAPIURL, transport))
 	api := cfg.slackClient(caller)
 	self, err := introduce(ctx, api, log)
 	switch {
@@ -86,20 +90,20 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 
 	toAtlas := atlasTransport()
 	defer toAtlas.CloseIdleConnections()
-	admin, err := cfg.atlasClient(log, state.metrics.atlas(toAtlas))
+	admin, err := cfg.atlasClient(log, state.metrics.atlas(spans.tracer, toAtlas))
 	if err != nil {
 		return err
 	}
 	defer closeAtlas(ctx, admin, log)
 	store := &approvals.Store{
 		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, TTL: cfg.ApprovalTTL, Retention: cfg.Retention,
-		Needed: cfg.ApprovalsRequired, Log: log, Observe: state.metrics.audited,
+		Needed: cfg.ApprovalsRequired, Log: log, Observe: state.metrics.audited, Trace: spans.tracer,
 	}
 	state.metrics.watch(store.Undecided)
 	bot := &commands.Bot{
 		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID, Workspace: self.URL,
 		Channel: cfg.SlackApprovalsChannel, Approvers: cfg.SlackApprovers, Requesters: cfg.SlackRequesters,
-		Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign,
+		Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign, Trace: spans.tracer,
 	}
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)
@@ -119,7 +123,7 @@ func handler(bot *commands.Bot, sockets *socket.Listener) socket.Handler {
 	var once sync.Once
 	return func(ctx context.Context, e socket.Envelope, ack func(payload any) error) {
 		once.Do(func() { bot.AppID = sockets.Status().AppID })
-		bot.Handle(ctx, e.Type, e.Payload, ack)
+		bot.Handle(ctx, commands.Envelope{ID: e.ID, Type: e.Type, Payload: e.Payload, ReceivedAt: e.ReceivedAt}, ack)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/trace"
 )
 
 // Kind is which message about a request.
@@ -73,6 +75,9 @@ func (p *Projector) Run(ctx context.Context) error {
 }
 
 func (p *Projector) draw(ctx context.Context, r *Request) {
+	ctx, span := p.Store.resume(ctx, r, "show")
+	defer span.End()
+	span.SetNumber(trace.Version, r.Version)
 	drawn := map[string]Message{}
 	// The card comes first: requesters are told if nobody sees it, and the report is in
 	// its thread.
@@ -91,6 +96,7 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 	}
 	pause, tries := r.nextReminder(), 0
 	if failed != nil {
+		span.Fail("not shown")
 		pause, tries = backoff(r.showTries), r.showTries+1
 		var later *LaterError
 		if errors.As(failed, &later) {
@@ -120,6 +126,8 @@ func (p *Projector) drawKind(ctx context.Context, r *Request, kind Kind, version
 		drawing.Go(func() error {
 			var ref string
 			err := guarded(func() (err error) {
+				ctx, span := p.Store.Trace.Start(ctx, "show", string(kind))
+				defer span.End()
 				ref, err = p.Notifier.Show(ctx, r, kind, now.Ref)
 				return err
 			})

@@ -39,6 +39,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) look(ctx context.Context, req *Request) {
+	ctx, span := r.Store.resume(ctx, req, errand(req.State))
+	defer span.End()
 	var err error
 	switch req.State {
 	case Submitted:
@@ -51,6 +53,9 @@ func (r *Reconciler) look(ctx context.Context, req *Request) {
 		err = r.lapse(ctx, req)
 	default:
 		err = r.release(ctx, req, 0, 0, "")
+	}
+	if err != nil {
+		span.Fail("given up") // until somebody looks again
 	}
 	if err != nil && !errors.Is(err, errFenced) {
 		// The lease ends by itself, and then somebody looks again.
@@ -105,6 +110,8 @@ type prepared struct {
 }
 
 func (r *Reconciler) read(ctx context.Context, req *Request, project atlas.Project) prepared {
+	ctx, span := r.Store.aim(ctx, "read", req, project)
+	defer span.End()
 	target := Target{Outcome: Waiting}
 	shown, err := r.Atlas.Integration(ctx, project.ID, req.Catalog())
 	switch detail, final := explain(err); {
@@ -114,6 +121,7 @@ func (r *Reconciler) read(ctx context.Context, req *Request, project atlas.Proje
 		target.Outcome, target.Result = Refused, Result{Detail: detail, At: req.ReadAt}
 		err = nil
 	}
+	cameOut(span, target.Outcome, err)
 	return prepared{target, err}
 }
 
@@ -164,7 +172,10 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 			outcome, result, err := Refused, Result{Detail: detail}, error(nil)
 			if detail == "" {
 				err = guarded(func() (err error) {
-					outcome, result, err = r.applyTarget(applying, req, project, settings)
+					ctx, span := r.Store.aim(applying, "apply", req, project)
+					defer span.End()
+					outcome, result, err = r.applyTarget(ctx, req, project, settings)
+					cameOut(span, outcome, err)
 					return err
 				})
 			}

@@ -65,6 +65,8 @@ type Request struct {
 
 	Trouble string // why it does not go on at the moment, in a sentence
 
+	Traceparent string // where its trace goes on; empty: it is not traced
+
 	doc       []byte // the submission as it was stored
 	lease     string // of the worker that claimed it, as are the three below
 	showLease string
@@ -224,7 +226,7 @@ func digestOf(doc []byte) string {
 func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
 	r := &Request{
 		State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
-		Trouble: fields["trouble"], ReadAt: now, doc: []byte(fields["doc"]),
+		Trouble: fields["trouble"], Traceparent: fields["traceparent"], ReadAt: now, doc: []byte(fields["doc"]),
 		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])), begun: number(fields["begun"]),
 		Outcomes: map[string]Target{}, Messages: map[string]Message{},
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/trace"
 )
 
 // How long things may take.
@@ -47,6 +48,8 @@ type Store struct {
 	// Observe is told of each entry that this store adds to the audit trail, with the request
 	// as it is from then on (nil: there is none). For metrics: it must be quick. May be nil.
 	Observe func(e Entry, r *Request)
+
+	Trace *trace.Tracer // nil: nothing is traced
 
 	work, show queue // local ones, woken by what moves here; see Reconciler and Projector
 }
@@ -95,9 +98,12 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 		lists = append(lists, s.keys().project(p.ID))
 	}
 	life := sub.TTL + applyWindow + retryWindow + slack
+	ctx, span := s.Trace.Start(ctx, "submit", "")
+	defer span.End()
 	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...),
 		doc, digest, sealed, sub.TTL.Milliseconds(), (sub.TTL + slack).Milliseconds(), sub.Needed,
-		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change())
+		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx))
+	noted(span, reply, err)
 	if err != nil {
 		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
 	}
@@ -153,7 +159,10 @@ func (s *Store) Retry(ctx context.Context, id string, by Actor) (*Request, error
 // act carries out what a person asked for and turns the script's word into an
 // error. With an error that is about the request, the request comes along.
 func (s *Store) act(ctx context.Context, event Event, script *redis.Script, id string, by Actor, args ...any) (*Request, error) {
+	ctx, span := s.Trace.Start(ctx, string(event), "")
+	defer span.End()
 	reply, err := s.run(ctx, script, id, by, s.keys().move(id), args...)
+	noted(span, reply, err)
 	if err != nil {
 		return nil, fmt.Errorf("%s request %s: %w", event, id, err)
 	}

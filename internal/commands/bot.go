@@ -12,6 +12,7 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/trace"
 )
 
 // Slack waits three seconds for an ack. This is how they are shared out.
@@ -49,6 +50,8 @@ type Bot struct {
 	// Dropped is told of every payload of another workspace or app; may be nil.
 	Dropped func(reason string)
 
+	Trace *trace.Tracer // nil: nothing is traced
+
 	people   people
 	projects projectList
 	choices  choices
@@ -58,32 +61,44 @@ type Bot struct {
 // An Ack answers an envelope, once. Its error says that Slack did not get it.
 type Ack func(payload any) error
 
+// An Envelope is what Slack delivered.
+type Envelope struct {
+	ID         string
+	Type       string
+	Payload    json.RawMessage
+	ReceivedAt time.Time
+}
+
 // Handle answers one payload of a type that Slack's envelopes have. It acks
 // everything: an empty ack says that there is nothing to say. What people did is
 // kept before it is acked; what merely follows comes after.
-func (b *Bot) Handle(ctx context.Context, envelopeType string, payload json.RawMessage, ack Ack) {
-	switch envelopeType {
+func (b *Bot) Handle(ctx context.Context, e Envelope, ack Ack) {
+	switch e.Type {
 	case "slash_commands":
 		var c slashCommand
-		if !b.read(ctx, envelopeType, payload, &c) || b.foreign(ctx, c.TeamID, c.AppID) {
+		if !b.read(ctx, e, &c) || b.foreign(ctx, c.TeamID, c.AppID) {
 			b.acked(ctx, ack, nil)
 			return
 		}
+		ctx, span := b.receivedCommand(ctx, e, &c)
+		defer span.End()
 		b.command(ctx, &c, ack)
 	case "interactive":
 		var i interaction
-		if !b.read(ctx, envelopeType, payload, &i) || b.foreign(ctx, i.team(), i.AppID) {
+		if !b.read(ctx, e, &i) || b.foreign(ctx, i.team(), i.AppID) {
 			b.acked(ctx, ack, nil)
 			return
 		}
+		ctx, span := b.receivedInteraction(ctx, e, &i)
+		defer span.End()
 		b.interaction(ctx, &i, ack)
 	case "events_api":
-		var e event
-		if !b.read(ctx, envelopeType, payload, &e) || b.foreign(ctx, e.TeamID, e.AppID) {
+		var happened event
+		if !b.read(ctx, e, &happened) || b.foreign(ctx, happened.TeamID, happened.AppID) {
 			b.acked(ctx, ack, nil)
 			return
 		}
-		b.looked(ctx, &e, ack)
+		b.looked(ctx, &happened, ack)
 	default:
 		b.acked(ctx, ack, nil)
 	}
@@ -127,9 +142,9 @@ func (b *Bot) action(ctx context.Context, i *interaction, ack Ack) {
 	}
 }
 
-func (b *Bot) read(ctx context.Context, envelopeType string, payload json.RawMessage, into any) bool {
-	if err := read(payload, into); err != nil {
-		b.log().WarnContext(ctx, "read a payload", "type", envelopeType, "error", err)
+func (b *Bot) read(ctx context.Context, e Envelope, into any) bool {
+	if err := read(e.Payload, into); err != nil {
+		b.log().WarnContext(ctx, "read a payload", "type", e.Type, "error", err)
 		return false
 	}
 	return true
@@ -158,8 +173,11 @@ func (b *Bot) foreign(ctx context.Context, team, app string) bool {
 // person sees Slack's own error, and what they did is kept or was not begun.
 func (b *Bot) acked(ctx context.Context, ack Ack, payload any) {
 	if err := ack(payload); err != nil {
+		trace.Current(ctx).Fail("not acked")
 		b.log().WarnContext(ctx, "ack", "error", err)
+		return
 	}
+	trace.Current(ctx).Event("ack")
 }
 
 // respond answers a command or a click for the eyes of one person only.

@@ -13,6 +13,7 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/trace"
 )
 
 // What the form says about the values that Atlas has now.
@@ -33,6 +34,7 @@ func (b *Bot) openForm(ctx context.Context, trigger string, form modals.Form, co
 	if fill {
 		form.Note = readingNote
 	}
+	form.Trace = trace.Parent(ctx)
 	call, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	opened, err := b.Slack.OpenViewContext(call, trigger, form.View())
@@ -61,7 +63,7 @@ func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	}
 	form := modals.Form{
 		Offered: projects, Projects: chosen(projects, in.Projects), Type: in.Type,
-		Generation: in.Generation, Plain: in.Edited(i.View.PrivateMetadata),
+		Generation: in.Generation, Plain: in.Edited(i.View.PrivateMetadata), Trace: modals.TraceOf(i.View.PrivateMetadata),
 	}
 	fill := form.Type != nil && form.Type.Discontinued == "" && len(form.Projects) > 0
 	if fill {

@@ -44,6 +44,7 @@ type Form struct {
 	Generation int                           // to be raised when Current or Plain is to show in the plain inputs
 	Reason     string                        // prefills the first drawing only
 	Plain      map[string]string             // plain values that people have chosen already, by field name; see Input.Edited
+	Trace      string                        // traceparent of what opened it; see TraceOf
 }
 
 // View draws the form. Plain fields show what people have chosen, else what Atlas
@@ -308,27 +309,46 @@ func describe(groups []group) string {
 }
 
 // metadata notes what the plain inputs are prefilled with before anybody changes
-// them, as digests, since Slack keeps it; see Input.Edited.
+// them, as digests, since Slack keeps it, and the trace; see Input.Edited and TraceOf.
 func (f Form) metadata() string {
-	if f.Type == nil {
-		return ""
+	noted := map[string]string{}
+	if f.Trace != "" {
+		noted[metadataTrace] = f.Trace
 	}
-	prefilled := map[string]string{}
-	for i := range f.Type.Fields {
+	for i := range f.fields() {
 		field := &f.Type.Fields[i]
 		if field.Secret() {
 			continue
 		}
 		if value, _ := f.current(field); value != "" && possible(field, value) {
-			prefilled[field.Name] = digest(strings.TrimSpace(value))
+			noted[field.Name] = digest(strings.TrimSpace(value))
 		}
 	}
-	if len(prefilled) == 0 {
+	if len(noted) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(prefilled)
+	text, err := json.Marshal(noted)
 	if err != nil {
 		return ""
 	}
 	return string(text)
+}
+
+func (f Form) fields() []atlas.Field {
+	if f.Type == nil {
+		return nil
+	}
+	return f.Type.Fields
+}
+
+// metadataTrace is the one entry of the metadata that is no field of Atlas'.
+const metadataTrace = "traceparent"
+
+// TraceOf is the Trace of the form that a view's metadata is of, empty if it has none.
+func TraceOf(privateMetadata string) string {
+	var noted map[string]string
+	if json.Unmarshal([]byte(privateMetadata), &noted) != nil {
+		return "" // that of another view
+	}
+	return noted[metadataTrace]
 }

@@ -2,7 +2,7 @@
 -- KEYS  8… the lists of its requester and its projects
 -- ARGV  5 submission, JSON  6 its digest  7 sealed secrets  8 ms to wait for approvers  9 ms to keep the secrets
 --       10 approvers needed  11 ms to keep list entries  12 ms after which it is shown even if Atlas has not been read
---       13 the change, redacted, for the audit trail
+--       13 the change, redacted, for the audit trail  14 traceparent; empty: it is not traced
 -- Answers 'ok' or 'exists'.
 if redis.call('EXISTS', REQUEST) == 1 then return answer('exists') end
 redis.call('HSET', REQUEST, 'doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitted', 'version', 1, 'requester', WHO,
@@ -15,5 +15,6 @@ for i = 8, #KEYS do
 end
 redis.call('ZADD', DUE, ms(NOW), ID)
 redis.call('ZADD', SHOW, ms(NOW + ARGV[12]), ID)
+if ARGV[14] ~= '' then redis.call('HSET', REQUEST, 'traceparent', ARGV[14]) end
 audit('submit', 'change', ARGV[13])
 return answer('ok')
