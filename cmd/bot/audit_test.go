@@ -39,7 +39,10 @@ func TestExportTrail(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	cfg, err := readConfig(t.Context(), complete(t))
 	require.NoError(t, err)
-	store := &approvals.Store{Redis: client, Sealer: cfg.sealer, Team: "T0AUDIT" + strconv.FormatInt(time.Now().UnixNano(), 36), TTL: time.Hour, Retention: time.Hour, Needed: 1}
+	store := &approvals.Store{
+		Redis: client, Sealer: cfg.sealer, Team: "T0AUDIT" + strconv.FormatInt(time.Now().UnixNano(), 36),
+		Policy: approvals.Policy{Default: approvals.Rule{Approvals: 1, TTL: time.Hour}}, Retention: time.Hour,
+	}
 	payments := atlas.Project{ID: projectNumber("1"), Name: "payments"}
 	search := atlas.Project{ID: projectNumber("2"), Name: "search"}
 	first := submitOne(t, store, "V1", "U0MIRA", payments)

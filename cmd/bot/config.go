@@ -10,6 +10,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
 )
@@ -36,6 +37,7 @@ type config struct {
 	SealingKeyset     secret.Text   `env:"SEALING_KEYSET"`
 	ApprovalTTL       time.Duration `env:"APPROVAL_TTL, default=1h"`
 	ApprovalsRequired int           `env:"APPROVALS_REQUIRED, default=1"`
+	PolicyFile        string        `env:"POLICY_FILE"`
 	Retention         time.Duration `env:"RETENTION, default=2160h"`
 	HTTPAddr          string        `env:"HTTP_ADDR, default=:8080"`
 	LogLevel          slog.Level    `env:"LOG_LEVEL, default=info"`
@@ -43,6 +45,7 @@ type config struct {
 
 	redis  *redisTarget
 	sealer *secret.Sealer
+	policy policyFile
 	spans  *collector // nil: nothing is traced
 	hints  []string   // on variables that look mistyped; the bot runs without them
 }
@@ -104,7 +107,7 @@ func readConfig(ctx context.Context, env envconfig.Lookuper) (*config, error) {
 	} else {
 		cfg.spans = spans
 	}
-	problems := slices.Concat(source.problems, missing(source), cfg.contradictions(source.given))
+	problems := slices.Concat(source.problems, missing(source), cfg.contradictions(source.given), cfg.readPolicy())
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(a, b problem) int { return position(a.name) - position(b.name) })
 		return nil, &configError{problems, hints}
@@ -122,9 +125,34 @@ func readConfig(ctx context.Context, env envconfig.Lookuper) (*config, error) {
 	return cfg, nil
 }
 
+// readPolicy reads the file of policies, if there is one.
+func (c *config) readPolicy() (problems []problem) {
+	if c.PolicyFile == "" {
+		return nil
+	}
+	var found []string
+	c.policy, found = readPolicy(c.PolicyFile, c.defaultRule(), c.AtlasProjects)
+	for _, says := range found {
+		problems = append(problems, problem{"POLICY_FILE", says})
+	}
+	return problems
+}
+
+// defaultRule is what holds where no rule of the file does.
+func (c *config) defaultRule() approvals.Rule {
+	return approvals.Rule{
+		Approvers: c.SlackApprovers, Requesters: c.SlackRequesters, Approvals: c.ApprovalsRequired, TTL: c.ApprovalTTL,
+	}
+}
+
+// policies are all rules together.
+func (c *config) policies() approvals.Policy {
+	return approvals.Policy{Rules: c.policy.rules, Default: c.defaultRule()}
+}
+
 // position is a variable's place in the table, so that problems come in its order.
 func position(name string) int {
-	i := slices.IndexFunc(variables, func(v variable) bool { return v.name == strings.TrimSuffix(name, "_FILE") })
+	i := slices.IndexFunc(variables, func(v variable) bool { return v.name == name || v.secret && v.name+"_FILE" == name })
 	if i < 0 {
 		return len(variables)
 	}

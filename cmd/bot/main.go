@@ -68,6 +68,8 @@ func execute(ctx context.Context, args []string, env envconfig.Lookuper, stdin i
 	var wrongConfig *configError
 	var wrongUse *usageError
 	switch {
+	case errors.Is(err, errReported) && errors.As(err, &wrongConfig):
+		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFault
 	case errors.As(err, &wrongConfig):

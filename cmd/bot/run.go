@@ -87,6 +87,12 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 		return err
 	}
 	log.InfoContext(ctx, "slack knows the bot", "team", self.TeamID, "workspace", self.Team, "user", self.UserID)
+	if err := knowPeople(ctx, api, self.TeamID, cfg.policy, log); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 
 	toAtlas := atlasTransport()
 	defer toAtlas.CloseIdleConnections()
@@ -96,14 +102,13 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	}
 	defer closeAtlas(ctx, admin, log)
 	store := &approvals.Store{
-		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, TTL: cfg.ApprovalTTL, Retention: cfg.Retention,
-		Needed: cfg.ApprovalsRequired, Log: log, Observe: state.metrics.audited, Trace: spans.tracer,
+		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, Policy: cfg.policies(), Retention: cfg.Retention,
+		Log: log, Observe: state.metrics.audited, Trace: spans.tracer,
 	}
 	state.metrics.watch(store.Undecided)
 	bot := &commands.Bot{
 		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID, Workspace: self.URL,
-		Channel: cfg.SlackApprovalsChannel, Approvers: cfg.SlackApprovers, Requesters: cfg.SlackRequesters,
-		Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign, Trace: spans.tracer,
+		Channel: cfg.SlackApprovalsChannel, Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign, Trace: spans.tracer,
 	}
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)

@@ -111,6 +111,11 @@ var variables = []variable{
 		meaning: "How many different people must approve",
 	},
 	{
+		name: "POLICY_FILE",
+		meaning: "YAML file with other approvers, requesters, approvals, waiting times and types for some projects: docs/policy.md; " +
+			"empty: the same for all",
+	},
+	{
 		name: "RETENTION", fallback: "2160h", check: atLeastASecond,
 		meaning: "How long a decided request stays in history, 1s or more",
 	},

@@ -52,7 +52,7 @@ func newStore(t testing.TB) *Store {
 	require.NoError(t, err)
 	return &Store{
 		Redis: client, Sealer: sealer, Team: fmt.Sprintf("T%d", teams.Add(1)),
-		TTL: time.Hour, Retention: 24 * time.Hour, Needed: 1,
+		Policy: Policy{Default: Rule{TTL: time.Hour, Approvals: 1}}, Retention: 24 * time.Hour,
 	}
 }
 

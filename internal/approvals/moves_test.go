@@ -188,7 +188,7 @@ func TestFence(t *testing.T) {
 func TestRulesOfVoting(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	s.Needed = 2
+	s.Policy.Default.Approvals = 2
 	ctx := t.Context()
 	r := inState(t, s, Submitted)
 	require.Equal(t, "ok", attempt[Prepare](t, s, r))

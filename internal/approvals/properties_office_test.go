@@ -131,7 +131,7 @@ func newOffice(t *testing.T, base *Store, replicas []*mortal) *office {
 	for i, m := range replicas {
 		m.live(0, false)
 		o.stores = append(o.stores, &Store{
-			Redis: m.client, Sealer: base.Sealer, Team: team, TTL: time.Hour, Retention: 24 * time.Hour, Needed: i + 1,
+			Redis: m.client, Sealer: base.Sealer, Team: team, Policy: Policy{Default: Rule{TTL: time.Hour, Approvals: i + 1}}, Retention: 24 * time.Hour,
 		})
 	}
 	for i := range o.atlas.projects {
@@ -171,7 +171,7 @@ func (o *office) submit(rt *rapid.T) {
 	}
 	r, err := s.Submit(o.t.Context(), fmt.Sprint("V", number), pagerDuty(o.t, q.key), sub, Actor{User: q.requester, Via: "test"})
 	require.NoError(rt, err)
-	q.id, q.needed, q.acts = r.ID, s.Needed, []act{{"submit", q.requester}}
+	q.id, q.needed, q.acts = r.ID, s.Policy.Default.Approvals, []act{{"submit", q.requester}}
 	o.requests = append(o.requests, q)
 }
 

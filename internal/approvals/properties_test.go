@@ -126,7 +126,7 @@ func (o *office) checkKept(rt *rapid.T, q *asked, r *Request) {
 		latest := r.ReadAt.Add(2 * time.Minute) // the longest pause, and some
 		switch r.State {
 		case Pending:
-			latest = latest.Add(s.TTL)
+			latest = latest.Add(s.Policy.Default.TTL)
 		case Failed:
 			latest = latest.Add(retryWindow)
 		}

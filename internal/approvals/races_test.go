@@ -169,7 +169,7 @@ func newRace(t *testing.T, base *Store, replicas []*redis.Client, needed int) *r
 	team := fmt.Sprintf("T%d", teams.Add(1))
 	for _, client := range replicas {
 		c.stores = append(c.stores, &Store{
-			Redis: client, Sealer: base.Sealer, Team: team, TTL: time.Hour, Retention: 24 * time.Hour, Needed: needed,
+			Redis: client, Sealer: base.Sealer, Team: team, Policy: Policy{Default: Rule{TTL: time.Hour, Approvals: needed}}, Retention: 24 * time.Hour,
 		})
 	}
 	for i := range c.ids {

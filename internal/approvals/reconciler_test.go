@@ -315,7 +315,7 @@ func TestNoRetryWithoutTheSecrets(t *testing.T) {
 func TestRequestsExpire(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	s.TTL = time.Second
+	s.Policy.Default.TTL = time.Second
 	p := &project{held: pagerDuty(t, newKey("0ld0"))}
 	seen := work(t, s, p.atlas())
 	submit(t, s)

@@ -13,7 +13,7 @@ import (
 func TestReminders(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	s.TTL = time.Hour
+	s.Policy.Default.TTL = time.Hour
 	p := &project{held: pagerDuty(t, newKey("0ld0"))}
 	seen := work(t, s, p.atlas())
 	r := submit(t, s)

@@ -32,8 +32,7 @@ type Submission struct {
 	Requester string            `json:"requester"` // a Slack user ID
 	Reason    string            `json:"reason"`
 	Warnings  []atlas.Warning   `json:"warnings,omitempty"`
-	Needed    int               `json:"needed"` // different approvers
-	TTL       time.Duration     `json:"ttl"`    // how long it may wait for them
+	Terms
 }
 
 // Secret is what may be known of a new secret.

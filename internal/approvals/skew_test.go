@@ -26,7 +26,7 @@ func onReplica(t *testing.T, s *Store, off time.Duration, act func(ctx context.C
 		<-time.After(time.Until(right.Add(off))) // clocks in here begin in the year 2000, and nobody waits
 		client := redis.NewClient(options)
 		defer func() { assert.NoError(t, client.Close()) }()
-		act(t.Context(), &Store{Redis: client, Sealer: s.Sealer, Team: s.Team, TTL: s.TTL, Retention: s.Retention, Needed: s.Needed})
+		act(t.Context(), &Store{Redis: client, Sealer: s.Sealer, Team: s.Team, Policy: s.Policy, Retention: s.Retention})
 	})
 }
 
@@ -45,7 +45,7 @@ func TestClocksOfReplicasChangeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStore(t)
-			s.Needed = 2
+			s.Policy.Default.Approvals = 2
 			c := &skewed{t: t, store: s, off: off, project: &project{held: pagerDuty(t, newKey("0ld0"))}}
 			c.live()
 		})

@@ -40,9 +40,8 @@ type Store struct {
 	Redis     redis.UniversalClient
 	Sealer    *secret.Sealer
 	Team      string // the Slack workspace
-	TTL       time.Duration
+	Policy    Policy
 	Retention time.Duration // how long a decided request stays in history
-	Needed    int           // approvers
 	Log       *slog.Logger  // nil is silent
 
 	// Observe is told of each entry that this store adds to the audit trail, with the request
@@ -77,12 +76,16 @@ func (e *StateError) Error() string {
 	return fmt.Sprintf("request %s is %s", e.Request.ID, e.Request.State)
 }
 
-// Submit keeps a new request with its secrets sealed. ID, team, approvers needed
-// and time to live are filled in. The same view submitted again finds the request
-// it made.
+// Submit keeps a new request with its secrets sealed. ID, team and terms are filled
+// in. The same view submitted again finds the request it made. What the policy says
+// about requester and type is the caller's to look at; projects that it does not
+// let go together are a *MixedError.
 func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Settings, sub Submission, by Actor) (*Request, error) {
 	sub.ID, sub.Team, sub.Requester = RequestID(s.Team, viewID), s.Team, by.User
-	sub.Needed, sub.TTL = max(s.Needed, 1), s.TTL
+	var err error
+	if sub.Terms, err = s.Policy.Terms(sub.Targets); err != nil {
+		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
+	}
 	sub.Type, sub.Plain, sub.Secrets = settings.Type.Name, settings.Complete(), s.known(settings)
 
 	doc, digest, err := sub.encode()
@@ -125,7 +128,8 @@ func (s *Store) known(settings *atlas.Settings) map[string]Secret {
 // change is what the submission asks for, for the audit trail.
 func (s *Submission) change() string {
 	text, err := json.Marshal(map[string]any{
-		"type": s.Type, "plain": s.Plain, "secrets": s.Secrets, "targets": s.Targets, "reason": s.Reason, "needed": s.Needed,
+		"type": s.Type, "plain": s.Plain, "secrets": s.Secrets, "targets": s.Targets, "reason": s.Reason,
+		"needed": s.Needed, "approvers": s.Approvers, "rules": s.Rules, "policy": s.Policy,
 	})
 	if err != nil {
 		return ""

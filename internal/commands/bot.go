@@ -39,13 +39,11 @@ type Bot struct {
 	Requests *approvals.Store
 	Atlas    Atlas
 
-	Team       string          // the workspace; payloads of another are dropped
-	Workspace  string          // its address, for links to messages; empty: none are shown
-	AppID      string          // the app, likewise; empty is not compared
-	Channel    string          // where cards go
-	Approvers  []string        // user and user group IDs
-	Requesters []string        // the same; empty: every full member
-	Projects   []atlas.Project // the only ones offered and accepted; empty: all that the credentials see
+	Team      string          // the workspace; payloads of another are dropped
+	Workspace string          // its address, for links to messages; empty: none are shown
+	AppID     string          // the app, likewise; empty is not compared
+	Channel   string          // where cards go
+	Projects  []atlas.Project // the only ones offered and accepted; empty: all that the credentials see
 
 	// Dropped is told of every payload of another workspace or app; may be nil.
 	Dropped func(reason string)

@@ -35,20 +35,21 @@ func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack A
 	by := b.actor(i)
 	before, cancel := context.WithTimeout(ctx, beforeAck)
 	defer cancel()
-	who, err := b.mayDecide(before, by.User, id, what)
-	if err != nil || who != may {
+	r, err := b.request(before, id)
+	if err != nil {
 		b.acked(ctx, ack, nil)
-		if err != nil {
-			b.answer(ctx, i, b.answerTo(ctx, what, id, nil, err, modals.StorageAway()))
-			b.forget(ctx, i, id, err)
-			return
-		}
-		b.answer(ctx, i, modals.MayNotDecide(who, b.approversMarkup()))
+		b.answer(ctx, i, b.answerTo(ctx, what, id, nil, err, modals.StorageAway()))
+		b.forget(ctx, i, id, err)
+		return
+	}
+	if who := b.mayDecide(before, by.User, r, what); who != may {
+		b.acked(ctx, ack, nil)
+		b.answer(ctx, i, modals.MayNotDecide(who, b.approversOf(r)))
 		b.refused(ctx, id, by, what, who)
 		return
 	}
 	call, done := context.WithTimeout(before, redisTime)
-	r, err := do(call, id, by)
+	r, err = do(call, id, by)
 	done()
 	b.acked(ctx, ack, nil)
 	if err != nil {
@@ -61,41 +62,33 @@ func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack A
 	b.forget(ctx, i, id, err)
 }
 
-// mayDecide finds out whether somebody may do this to a request. To cancel one,
-// the store asks for its requester; requesters may also retry their own. The error
-// says that the store does not know whose it is.
-func (b *Bot) mayDecide(ctx context.Context, user, id, what string) (modals.Standing, error) {
-	if what == "cancel" {
-		return b.listed(ctx, user, nil), nil
-	}
-	who := b.approver(ctx, user)
-	if what != "retry" || who != modals.Unlisted {
-		return who, nil
-	}
-	call, cancel := context.WithTimeout(ctx, redisTime)
+func (b *Bot) request(ctx context.Context, id string) (*approvals.Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
-	switch r, err := b.Requests.Get(call, id); {
-	case err != nil:
-		return who, err
-	case r.Requester == user:
-		return may, nil
-	default:
-		return who, nil
+	return b.Requests.Get(ctx, id)
+}
+
+// mayDecide finds out whether somebody may do this to a request. That requesters
+// alone can cancel one, the store sees to; they may also retry it.
+func (b *Bot) mayDecide(ctx context.Context, user string, r *approvals.Request, what string) modals.Standing {
+	if what == "cancel" || what == "retry" && r.Requester == user {
+		return b.listed(ctx, user)
 	}
+	return b.approverOf(ctx, user, r)
 }
 
 // askWhy opens the form that asks why a request is denied.
 func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 	b.acked(ctx, ack, nil)
 	by := b.actor(i)
-	if who := b.approver(ctx, by.User); who != may {
-		b.answer(ctx, i, modals.MayNotDecide(who, b.approversMarkup()))
-		b.refused(ctx, id, by, "deny", who)
-		return
+	r, err := b.request(ctx, id)
+	if err == nil {
+		if who := b.approverOf(ctx, by.User, r); who != may {
+			b.answer(ctx, i, modals.MayNotDecide(who, b.approversOf(r)))
+			b.refused(ctx, id, by, "deny", who)
+			return
+		}
 	}
-	call, cancel := context.WithTimeout(ctx, redisTime)
-	r, err := b.Requests.Get(call, id)
-	cancel()
 	switch {
 	case err == nil && r.Requester == by.User:
 		err = approvals.ErrOwnRequest
@@ -109,7 +102,7 @@ func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 		b.forget(ctx, i, id, err)
 		return
 	}
-	call, cancel = context.WithTimeout(ctx, answerTime)
+	call, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if _, err := b.Slack.OpenViewContext(call, i.TriggerID, modals.DenyView(r)); err != nil {
 		b.log().WarnContext(ctx, "open the deny form", "request", id, "error", slackFault(err))
@@ -132,14 +125,19 @@ func (b *Bot) denyWithReason(ctx context.Context, i *interaction, ack Ack) {
 	}
 	before, cancel := context.WithTimeout(ctx, beforeAck)
 	defer cancel()
-	if who := b.approver(before, by.User); who != may {
-		notice(modals.MayNotDecide(who, b.approversMarkup()))
+	r, err := b.request(before, id)
+	if err != nil {
+		notice(b.answerTo(ctx, "deny", id, nil, err, modals.StorageAway()))
+		return
+	}
+	if who := b.approverOf(before, by.User, r); who != may {
+		notice(modals.MayNotDecide(who, b.approversOf(r)))
 		b.refused(ctx, id, by, "deny", who)
 		return
 	}
 	call, done := context.WithTimeout(before, redisTime)
 	defer done()
-	r, err := b.Requests.Deny(call, id, reason, by)
+	r, err = b.Requests.Deny(call, id, reason, by)
 	if err != nil && !already("deny", r, by.User) {
 		notice(b.answerToMove(ctx, "deny", id, r, err, by.User))
 		return

@@ -30,6 +30,7 @@ func formNotOpened() modals.Message {
 // openForm opens the form first, since Slack's trigger lives three seconds, and
 // fills in the current values when Atlas has given them.
 func (b *Bot) openForm(ctx context.Context, trigger string, form modals.Form, complain func(modals.Message)) {
+	form.Policy = &b.Requests.Policy
 	fill := form.Type != nil && len(form.Projects) > 0
 	if fill {
 		form.Note = readingNote
@@ -64,6 +65,7 @@ func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	form := modals.Form{
 		Offered: projects, Projects: chosen(projects, in.Projects), Type: in.Type,
 		Generation: in.Generation, Plain: in.Edited(i.View.PrivateMetadata), Trace: modals.TraceOf(i.View.PrivateMetadata),
+		Policy: &b.Requests.Policy,
 	}
 	fill := form.Type != nil && form.Type.Discontinued == "" && len(form.Projects) > 0
 	if fill {
@@ -218,22 +220,36 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
 		return
 	}
-	if who := b.requester(before, by.User); who != may {
-		complain(modals.MayNotRequest(who).Text)
-		b.refused(ctx, "", by, "update", who)
+	targets := chosen(projects, in.Projects)
+	if problems := in.CheckPolicy(&b.Requests.Policy, targets); len(problems) > 0 {
+		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
 		return
+	}
+	for _, project := range targets {
+		switch who := b.requesterOf(before, by.User, project); who {
+		case may:
+			continue
+		case modals.Unlisted:
+			b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(in.NotForYou(project)))
+			b.refused(ctx, "", by, "update of "+project.ID, who)
+			return
+		default:
+			complain(modals.MayNotRequest(who).Text)
+			b.refused(ctx, "", by, "update", who)
+			return
+		}
 	}
 	call, done := context.WithTimeout(before, redisTime)
 	defer done()
 	r, err := b.Requests.Submit(call, i.View.ID, in.Settings, approvals.Submission{
-		Targets: chosen(projects, in.Projects), Reason: in.Reason, Warnings: warnings,
+		Targets: targets, Reason: in.Reason, Warnings: warnings,
 	}, by)
 	if err != nil {
 		b.log().ErrorContext(ctx, "submit", "user", by.User, "type", in.Type.Name, "error", err)
 		complain(modals.NothingSent)
 		return
 	}
-	view := modals.SubmittedView(r, b.approversMarkup(), b.Channel)
+	view := modals.SubmittedView(r, b.approversOf(r), b.Channel)
 	b.acked(ctx, ack, slack.NewUpdateViewSubmissionResponse(&view))
 }
 

@@ -42,7 +42,7 @@ func (b *Bot) looked(ctx context.Context, e *event, ack Ack) {
 
 // ShowHome draws somebody's Home tab as things are now.
 func (b *Bot) ShowHome(ctx context.Context, user string) error {
-	home := modals.Home{Approvers: b.approversMarkup(), Links: map[string]string{}}
+	home := modals.Home{Approvers: markup(b.Requests.Policy.Default.Approvers), Links: map[string]string{}}
 	who := b.requester(ctx, user)
 	home.Approves = b.approver(ctx, user) == may
 	if who == may || who == modals.Unlisted || home.Approves {
@@ -72,7 +72,7 @@ func (b *Bot) fillHome(ctx context.Context, user string, home *modals.Home) {
 		return
 	}
 	for _, r := range open {
-		if waitsFor(r, user) {
+		if home.Approves && b.waitsFor(ctx, r, user) {
 			home.Waiting = append(home.Waiting, r)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
 
@@ -21,34 +23,69 @@ const remembered = time.Minute
 // may is the standing of somebody whom nothing keeps from it.
 const may modals.Standing = ""
 
-// requester finds out whether somebody may make requests.
+// requester finds out whether somebody may ask for updates of any project at all.
 func (b *Bot) requester(ctx context.Context, user string) modals.Standing {
-	return b.listed(ctx, user, b.Requesters)
-}
-
-// approver finds out whether somebody may decide on requests.
-func (b *Bot) approver(ctx context.Context, user string) modals.Standing {
-	if len(b.Approvers) == 0 {
-		return modals.Unlisted // no list, no approver
+	lists := b.Requests.Policy.Every(func(r *approvals.Rule) []string { return r.Requesters })
+	if slices.ContainsFunc(lists, everybody) {
+		return b.listed(ctx, user)
 	}
-	return b.listed(ctx, user, b.Approvers)
+	return b.listed(ctx, user, slices.Concat(lists...))
 }
 
-// listed asks Slack who somebody is and whether they are on a list of people and
-// user groups; an empty list holds every full member.
-func (b *Bot) listed(ctx context.Context, user string, list []string) modals.Standing {
+// requesterOf finds out whether somebody may ask for updates of one project.
+func (b *Bot) requesterOf(ctx context.Context, user string, project atlas.Project) modals.Standing {
+	list := b.Requests.Policy.Of(project).Requesters
+	if everybody(list) {
+		return b.listed(ctx, user)
+	}
+	return b.listed(ctx, user, list)
+}
+
+// everybody reports whether a list of requesters holds every full member.
+func everybody(list []string) bool { return len(list) == 0 }
+
+// approver finds out whether somebody may decide on any request at all.
+func (b *Bot) approver(ctx context.Context, user string) modals.Standing {
+	lists := b.Requests.Policy.Every(func(r *approvals.Rule) []string { return r.Approvers })
+	return b.listed(ctx, user, slices.Concat(lists...))
+}
+
+// approverOf finds out whether somebody may decide on a request: they could when it
+// was made, and they can today.
+func (b *Bot) approverOf(ctx context.Context, user string, r *approvals.Request) modals.Standing {
+	today := b.Requests.Policy.Approvers(r.Targets)
+	if len(r.Approvers) == 0 { // of a version that did not note them
+		return b.listed(ctx, user, today...)
+	}
+	if who := b.listed(ctx, user, r.Approvers); who != may {
+		return who
+	}
+	who := b.listed(ctx, user, today...)
+	if who == modals.Unlisted {
+		return modals.Removed
+	}
+	return who
+}
+
+// listed asks Slack who somebody is, and whether they are on every one of the lists
+// of people and user groups. Nobody is on an empty one.
+func (b *Bot) listed(ctx context.Context, user string, lists ...[]string) modals.Standing {
 	ctx, cancel := context.WithTimeout(ctx, peopleTime)
 	defer cancel()
 	var person modals.Standing
-	var member bool
+	member := true
 	asking, ctx := errgroup.WithContext(ctx)
 	asking.Go(func() (err error) {
 		person, err = b.people.standing(ctx, b.Slack, b.Team, user)
 		return err
 	})
 	asking.Go(func() (err error) {
-		member, err = b.people.onList(ctx, b.Slack, user, list)
-		return err
+		for _, list := range lists {
+			if member, err = b.people.onList(ctx, b.Slack, user, list); !member {
+				return err
+			}
+		}
+		return nil
 	})
 	err := asking.Wait()
 	switch {
@@ -57,7 +94,7 @@ func (b *Bot) listed(ctx context.Context, user string, list []string) modals.Sta
 		return modals.Unknown
 	case person != may:
 		return person
-	case !member && len(list) > 0:
+	case !member:
 		return modals.Unlisted
 	default:
 		return may
@@ -167,10 +204,18 @@ func slackFault(err error) string {
 	return err.Error()
 }
 
-// approversMarkup names the approvers as people see them.
-func (b *Bot) approversMarkup() string {
-	names := make([]string, len(b.Approvers))
-	for i, id := range b.Approvers {
+// approversOf is markup that names those who decide on a request.
+func (b *Bot) approversOf(r *approvals.Request) string {
+	if len(r.Approvers) == 0 {
+		return markup(b.Requests.Policy.Of(r.Targets[0]).Approvers)
+	}
+	return markup(r.Approvers)
+}
+
+// markup names people and user groups as people see them.
+func markup(ids []string) string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
 		names[i] = "<@" + id + ">"
 		if strings.HasPrefix(id, "S") {
 			names[i] = "<!subteam^" + id + ">"

@@ -199,7 +199,7 @@ func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 		switch {
 		case r.Requester == user:
 			own = append(own, r)
-		case approves && waitsFor(r, user):
+		case approves && b.waitsFor(ctx, r, user):
 			theirs = append(theirs, r)
 		default:
 			others = append(others, r)
@@ -208,9 +208,9 @@ func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 	return modals.Pending(theirs, own, others, len(open) > mostPending)
 }
 
-// waitsFor reports whether a request waits for an approver who is not its requester.
-func waitsFor(r *approvals.Request, user string) bool {
-	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user)
+// waitsFor reports whether a request waits for somebody's decision.
+func (b *Bot) waitsFor(ctx context.Context, r *approvals.Request, user string) bool {
+	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user) && b.approverOf(ctx, user, r) == may
 }
 
 func (b *Bot) history(ctx context.Context, typed string) modals.Message {

@@ -83,6 +83,7 @@ const (
 	Guest       Standing = "guest"
 	Deactivated Standing = "deactivated"
 	Unlisted    Standing = "unlisted" // not on the list
+	Removed     Standing = "removed"  // on the list when the request was made, and no longer
 	Unknown     Standing = "unknown"  // Slack did not say
 )
 
@@ -109,6 +110,8 @@ func MayNotDecide(why Standing, approvers string) Message {
 
 func mayNot(why Standing, what string) string {
 	switch why {
+	case Removed:
+		return "You were an approver when this was asked, but the list has changed since and you are no longer on it. Nothing was counted."
 	case Stranger:
 		return fmt.Sprintf("Only people of this workspace can %s. Nothing was done.", what)
 	case Guest:

@@ -82,7 +82,7 @@ func newRequest(targets ...atlas.Project) *approvals.Request {
 			Secrets: map[string]approvals.Secret{
 				"serviceKey": {Mask: atlas.Mask{Length: 32, LastFour: "a23c"}, Fingerprint: "k7m2q4xz"},
 			},
-			Reason: "The key was in a support ticket, OPS-4711.", Needed: 1, TTL: time.Hour,
+			Reason: "The key was in a support ticket, OPS-4711.", Terms: approvals.Terms{Needed: 1, TTL: time.Hour},
 		},
 		State: approvals.Pending, Version: 3, CreatedAt: asked, ExpiresAt: asked.Add(time.Hour), ReadAt: voted,
 		Outcomes: map[string]approvals.Target{}, Messages: map[string]approvals.Message{},

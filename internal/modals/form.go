@@ -44,6 +44,7 @@ type Form struct {
 	Generation int                           // to be raised when Current or Plain is to show in the plain inputs
 	Reason     string                        // prefills the first drawing only
 	Plain      map[string]string             // plain values that people have chosen already, by field name; see Input.Edited
+	Policy     *approvals.Policy             // whose banners are shown for what is chosen; nil: none
 	Trace      string                        // traceparent of what opened it; see TraceOf
 }
 
@@ -53,6 +54,9 @@ type Form struct {
 func (f Form) View() slack.ModalViewRequest {
 	p := &page{}
 	p.blocks = append(p.blocks, f.projects(), f.types())
+	if f.Policy != nil {
+		banners(p, f.Policy.Banners(f.Projects))
+	}
 	if f.Note != "" {
 		p.section(":information_source: " + Escape(f.Note))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
@@ -148,6 +149,10 @@ func TestForms(t *testing.T) {
 		"twins":          {Offered: twins, Projects: twins[3:], Type: pagerDuty},
 		"no-projects":    {Note: "Atlas does not answer, so there are no projects to choose from. Close this and try again in a minute."},
 		"many-projects":  {Offered: projects(500), Projects: projects(500)[480:], Type: pagerDuty, Current: current(pagerDuty, projects(500)[480:])},
+		"policy": {
+			Offered: offered, Projects: offered[:2], Type: pagerDuty, Current: current(pagerDuty, offered[:2]),
+			Policy: &approvals.Policy{Rules: []approvals.Rule{{Name: "payments", Projects: []string{"*"}, Banner: "Real money. Tell #incidents first."}}},
+		},
 		"edited": {
 			Offered: offered, Projects: offered[:1], Type: datadog, Current: current(datadog, offered[:1]), Generation: 4,
 			Plain: map[string]string{"region": "AP1", "sendDatabaseMetrics": "true", "routingKey": "not of this type"},

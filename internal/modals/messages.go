@@ -53,6 +53,9 @@ func confirmApproval(r *approvals.Request) *slack.ConfirmationBlockObject {
 		titles[i] = line(nameOf(project), mostName)
 	}
 	before := fmt.Sprintf("%s in ", r.Catalog().Title)
+	if len(r.Banners) > 0 {
+		before = line(strings.Join(r.Banners, " "), mostConfirm/2) + "\n" + before
+	}
 	text := before + enumerate(titles, mostConfirm-length(before)-length(then)-2) + ".\n" + then
 	return slack.NewConfirmationBlockObject(plain("Approve this update?"), plain(cut(text, mostConfirm)), plain("Approve"), plain("Back"))
 }
@@ -65,6 +68,9 @@ func Status(r *approvals.Request) Message { return details(r, "").message() }
 func details(r *approvals.Request, approvers string) *page {
 	p := &page{}
 	p.header(headline(r))
+	if r.State.Open() {
+		banners(p, r.Banners)
+	}
 	where := standing(r)
 	if r.State == approvals.Pending && approvers != "" && length(approvers) <= mostApprovers {
 		where += "\nWaits for " + approvers + "."
@@ -86,11 +92,21 @@ func details(r *approvals.Request, approvers string) *page {
 	if !r.CreatedAt.IsZero() {
 		small += " · asked " + at(r.CreatedAt)
 	}
+	if len(r.Rules) > 0 {
+		small += " · policy " + inline(and(r.Rules), 200)
+	}
 	if effect := r.Catalog().Effect; effect != "" && undecided(r) {
 		small = "If a new value is wrong: " + Escape(effect) + "\n" + small
 	}
 	p.context(small)
 	return p
+}
+
+// banners are what the policy wants everybody to read first.
+func banners(p *page, texts []string) {
+	for _, text := range texts {
+		p.section(":rotating_light: *" + inline(text, 300) + "*")
+	}
 }
 
 func undecided(r *approvals.Request) bool {

@@ -37,6 +37,12 @@ var lives = []struct {
 		r.Secrets["serviceKey"] = approvals.Secret{Mask: atlas.Mask{Length: 32, LastFour: "91f0"}, Fingerprint: "k7m2q4xz"}
 		r.Outcomes[r.Targets[0].ID].Baseline.Unknown = []string{"customEndpoint"}
 	}},
+	{"pending-policy", 2, func(r *approvals.Request) {
+		r.Terms = approvals.Terms{
+			Needed: 2, TTL: time.Hour, Approvers: []string{"S0OWNERS"}, Rules: []string{"payments", "production"},
+			Banners: []string{"Real money. Tell <!here> in *#incidents* first.", strings.Repeat("Everything here is watched. ", 12)},
+		}
+	}},
 	{"pending-20", 20, func(*approvals.Request) {}},
 	{"pending-20-differing", 20, func(r *approvals.Request) {
 		for i, p := range r.Targets {

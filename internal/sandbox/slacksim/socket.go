@@ -77,6 +77,14 @@ func (s *Server) WaitConnections(ctx context.Context, n int) error {
 	return nil
 }
 
+// WaitDisconnected waits until no connection is left.
+func (s *Server) WaitDisconnected(ctx context.Context) error {
+	if err := s.wait(ctx, func() bool { return len(s.greeted()) == 0 }); err != nil {
+		return fmt.Errorf("wait for the connections to end, there are %d: %w", s.Connections(), err)
+	}
+	return nil
+}
+
 // SetSocketMode is the switch in the app's settings. Off, open connections end and
 // no other opens: link_disabled.
 func (s *Server) SetSocketMode(on bool) {
