@@ -48,6 +48,24 @@ func TestParsePolicy(t *testing.T) {
 	assert.Equal(t, []namedID{{place{6, 17}, "S0PAYOWNERS"}, {place{6, 30}, "U0JO"}, {place{7, 18}, "S0ONCALL"}}, file.named)
 }
 
+// What the guide and the chart show is read.
+func TestPoliciesOfTheDocs(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "policy.md"))
+	require.NoError(t, err)
+	_, example, _ := strings.Cut(string(guide), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	render, err := os.ReadFile(filepath.Join("..", "..", "deploy", "helm", "testdata", "everything.yaml"))
+	require.NoError(t, err)
+	_, mounted, _ := strings.Cut(string(render), "  policy.yaml: |\n")
+	mounted, _, _ = strings.Cut(mounted, "\n---")
+	for _, text := range []string{example, mounted} {
+		file, problems := parsePolicy([]byte(text), defaults, nil)
+		assert.Empty(t, problems)
+		assert.Len(t, file.rules, 2)
+	}
+}
+
 // Everything that can be wrong is said with line and column, in words that say what
 // to do; nothing else is found wrong besides.
 func TestParsePolicyFindsWhatIsWrong(t *testing.T) {

@@ -73,7 +73,8 @@ func TestChartKnowsEveryVariable(t *testing.T) {
 	values, _ := chartSchema(t)
 	defaults, secrets := documented(t)
 	plain := slices.DeleteFunc(slices.Collect(maps.Keys(defaults)), func(name string) bool {
-		return slices.Contains(secrets, name) || name == "HTTP_ADDR" // that one is the value "port"
+		return slices.Contains(secrets, name) ||
+			name == "HTTP_ADDR" || name == "POLICY_FILE" // these are the values "port" and "policy"
 	})
 	config, credentials := values.Properties["config"], values.Properties["secrets"]
 	keys := func(s *schema) []string { return slices.Sorted(maps.Keys(s.Properties)) }

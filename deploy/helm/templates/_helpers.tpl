@@ -88,6 +88,8 @@ is known: the bot wants exactly one.
 
 {{- define "bot.secretsPath" }}/run/secrets/atlas-integration-bot{{ end }}
 
+{{- define "bot.policyPath" }}/etc/atlas-integration-bot{{ end }}
+
 {{/* The environment of the bot, which is also that of its check. */}}
 {{- define "bot.env" -}}
 - name: HTTP_ADDR
@@ -115,6 +117,10 @@ is known: the bot wants exactly one.
       key: {{ default $name .key }}
 {{- end }}
 {{- end }}
+{{- if .Values.policy.rules }}
+- name: POLICY_FILE
+  value: {{ include "bot.policyPath" . }}/policy.yaml
+{{- end }}
 {{- if .Values.redis.enabled }}
 - name: REDIS_URL
   value: redis://{{ include "bot.fullname" . }}-redis:6379/0
@@ -132,6 +138,11 @@ is known: the bot wants exactly one.
 - name: secrets
   mountPath: {{ include "bot.secretsPath" . }}
   readOnly: true
+{{- if .Values.policy.rules }}
+- name: policy
+  mountPath: {{ include "bot.policyPath" . }}
+  readOnly: true
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -149,6 +160,11 @@ is known: the bot wants exactly one.
             - key: {{ $at.key }}
               path: {{ $name }}
       {{- end }}
+{{- if .Values.policy.rules }}
+- name: policy
+  configMap:
+    name: {{ include "bot.fullname" . }}-policy
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}

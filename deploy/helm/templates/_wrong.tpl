@@ -47,8 +47,8 @@ Each problem is a line. No value is repeated: it may be a secret in the wrong pl
 
 {{- range .Values.extraEnv }}
 {{- $base := trimSuffix "_FILE" .name }}
-{{- if or (hasKey $config $base) (has $base (list "HTTP_ADDR" "SLACK_APP_TOKEN" "SLACK_BOT_TOKEN" "MONGODB_ATLAS_CLIENT_SECRET" "MONGODB_ATLAS_PRIVATE_API_KEY" "REDIS_URL" "SEALING_KEYSET")) }}
-{{- $wrong = append $wrong (printf "extraEnv names %s, which the chart sets: use config, secrets or port" .name) }}
+{{- if or (hasKey $config $base) (has $base (list "HTTP_ADDR" "POLICY" "SLACK_APP_TOKEN" "SLACK_BOT_TOKEN" "MONGODB_ATLAS_CLIENT_SECRET" "MONGODB_ATLAS_PRIVATE_API_KEY" "REDIS_URL" "SEALING_KEYSET")) }}
+{{- $wrong = append $wrong (printf "extraEnv names %s, which the chart sets: use config, policy, secrets or port" .name) }}
 {{- end }}
 {{- end }}
 
