@@ -46,6 +46,7 @@ type metrics struct {
 	targets         *prometheus.CounterVec
 	refusals        *prometheus.CounterVec
 	retries         *prometheus.CounterVec
+	lagSeconds      *prometheus.HistogramVec
 }
 
 const namespace = "atlas_integration_bot"
@@ -56,6 +57,7 @@ var (
 	callBuckets   = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}
 	peopleBuckets = []float64{10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600}
 	proofBuckets  = []float64{.25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
+	lagBuckets    = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 	redisBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}
 )
 

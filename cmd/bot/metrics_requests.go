@@ -26,6 +26,7 @@ var (
 		string(modals.Unlisted), other,
 	}
 	retried = []string{retriedAtlas, retriedSlack, retriedPeople}
+	queues  = []string{"due", "show"}
 )
 
 const (
@@ -62,8 +63,14 @@ func (m *metrics) ofRequests() {
 	for _, tried := range tries {
 		m.refusals.WithLabelValues(tried, string(modals.Unlisted))
 	}
+	m.lagSeconds = m.histogram("claim_lag_seconds",
+		"From the moment at which a request was due to be looked at until a replica took it, by queue: due is the work on requests, "+
+			"show their messages.", lagBuckets, "queue")
 	for _, of := range retried {
 		m.retries.WithLabelValues(of)
+	}
+	for _, queue := range queues {
+		m.lagSeconds.WithLabelValues(queue)
 	}
 }
 
@@ -108,6 +115,11 @@ func (t tap) WithAttrs(attrs []slog.Attr) slog.Handler { return tap{t.Handler.Wi
 
 // WithGroup implements slog.Handler.
 func (t tap) WithGroup(name string) slog.Handler { return tap{t.Handler.WithGroup(name), t.m} }
+
+// claimed notes how late a replica took a request.
+func (m *metrics) claimed(queue string, late time.Duration) {
+	m.lagSeconds.WithLabelValues(label(queue, queues)).Observe(late.Seconds())
+}
 
 // audited counts an entry of the audit trail. Each is told to the one replica that
 // made it, so over all replicas it counts once.

@@ -326,7 +326,7 @@ func TestOpenRequests(t *testing.T) {
 // Labels that are known are each known once.
 func TestLabelsAreDistinct(t *testing.T) {
 	t.Parallel()
-	for _, known := range [][]string{envelopeTypes, slackMethods, slackResults, atlasCalls, atlasStatuses, redisCommands, states, standings, integrationTypes()} {
+	for _, known := range [][]string{envelopeTypes, slackMethods, slackResults, atlasCalls, atlasStatuses, redisCommands, states, standings, queues, integrationTypes()} {
 		sorted := slices.Sorted(slices.Values(known))
 		assert.Len(t, slices.Compact(slices.Clone(sorted)), len(known), "%v", known)
 	}

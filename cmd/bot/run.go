@@ -103,7 +103,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	defer closeAtlas(ctx, admin, log)
 	store := &approvals.Store{
 		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, Policy: cfg.policies(), Retention: cfg.Retention,
-		Log: log, Observe: state.metrics.audited, Trace: spans.tracer,
+		Log: log, Observe: state.metrics.audited, Claimed: state.metrics.claimed, Trace: spans.tracer,
 	}
 	state.metrics.watch(store.Undecided)
 	bot := &commands.Bot{

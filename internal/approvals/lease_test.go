@@ -134,3 +134,33 @@ func TestWorkThatIsCutShortIsNoSilenceOfAtlas(t *testing.T) {
 		})
 	}
 }
+
+// TestHowLateARequestIsTaken: by the clock of Redis, and only by whoever takes it.
+func TestHowLateARequestIsTaken(t *testing.T) {
+	t.Parallel()
+	type taken struct {
+		queue string
+		late  time.Duration
+	}
+	var seen []taken
+	s := newStore(t)
+	s.Claimed = func(queue string, late time.Duration) { seen = append(seen, taken{queue, late}) }
+	r := submit(t, s)
+	now, err := s.Redis.Time(t.Context()).Result()
+	require.NoError(t, err)
+	for _, key := range []string{s.keys().due(), s.keys().show()} {
+		s.Redis.ZAdd(t.Context(), key, redis.Z{Score: float64(now.Add(-time.Minute).UnixMilli()), Member: r.ID})
+	}
+	for _, name := range []string{"due", "show"} {
+		for range 2 { // the second comes too late
+			_, err := (&worker{store: s, name: name}).claim(t.Context(), r.ID)
+			require.NoError(t, err)
+		}
+	}
+	require.Len(t, seen, 2)
+	for i, name := range []string{"due", "show"} {
+		assert.Equal(t, name, seen[i].queue)
+		assert.GreaterOrEqual(t, seen[i].late, time.Minute)
+		assert.Less(t, seen[i].late, 10*time.Minute, "it is no date")
+	}
+}

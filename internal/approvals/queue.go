@@ -147,6 +147,9 @@ func (w *worker) claim(ctx context.Context, id string) (*Request, error) {
 	if err != nil || reply.word != "ok" {
 		return nil, err
 	}
+	if w.store.Claimed != nil {
+		w.store.Claimed(w.name, time.Duration(number(reply.more))*time.Millisecond)
+	}
 	return reply.request, nil
 }
 

@@ -174,7 +174,7 @@ func (c *racer) work(ctx context.Context, in input) (output, error) {
 	case callLapse:
 		r, err = c.store.run(ctx, lapseScript, id, Actor{Via: "bot"}, k.move(id))
 	}
-	return output{word: r.word, view: viewOf(r.request), sealed: len(r.sealed) > 0}, err
+	return output{word: r.word, view: viewOf(r.request), sealed: in.call == callBegin && r.more != ""}, err
 }
 
 func (c *racer) prepared(in input) []any {

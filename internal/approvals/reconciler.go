@@ -155,7 +155,7 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 		return errFenced
 	}
 	req = reply.request
-	settings, detail := r.open(req, reply.sealed)
+	settings, detail := r.open(req, []byte(reply.more))
 	if detail == "" && !req.ReadAt.Before(req.ApplyUntil) {
 		detail = fmt.Sprintf("Atlas gave no answer for %s, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry.", applyWindow)
 	}

@@ -71,7 +71,7 @@ func (k keys) move(id string, more ...string) []string {
 type reply struct {
 	word    string
 	request *Request // nil if there is none
-	sealed  []byte   // only begin hands them out
+	more    string   // of begin the sealed secrets, of claim for how many ms it was due
 }
 
 // run carries out a move and notes in the log what it added to the audit trail.
@@ -93,8 +93,7 @@ func (s *Store) run(ctx context.Context, script *redis.Script, id string, by Act
 		}
 	}
 	if len(answer) > 4 {
-		sealed, _ := answer[4].(string)
-		r.sealed = []byte(sealed)
+		r.more, _ = answer[4].(string)
 	}
 	s.tell(ctx, answer[3], r.request)
 	return r, nil

@@ -48,6 +48,10 @@ type Store struct {
 	// as it is from then on (nil: there is none). For metrics: it must be quick. May be nil.
 	Observe func(e Entry, r *Request)
 
+	// Claimed is told, when a worker of this store takes a request, of which queue (due or
+	// show) and how long after it was due. For metrics: it must be quick. May be nil.
+	Claimed func(queue string, late time.Duration)
+
 	Trace *trace.Tracer // nil: nothing is traced
 
 	work, show queue // local ones, woken by what moves here; see Reconciler and Projector

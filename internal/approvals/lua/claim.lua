@@ -1,6 +1,6 @@
 -- claim.lua: one worker takes a due request for a while; the lease it gets fences off the one before it.
 -- ARGV  5 'due' or 'show'  6 ms of the lease
--- Answers 'ok', 'early' (not due, or somebody has it), or 'missing'.
+-- Answers 'ok' with, as a fifth answer, for how many ms it was due; 'early' (not due, or somebody has it), or 'missing'.
 local queue, lease = DUE, 'lease'
 if ARGV[5] == 'show' then queue, lease = SHOW, 'show' end
 local at = redis.call('ZSCORE', queue, ID)
@@ -12,4 +12,6 @@ end
 redis.call('ZADD', queue, ms(NOW + ARGV[6]), ID)
 redis.call('HINCRBY', REQUEST, lease, 1)
 redis.call('HSET', REQUEST, lease .. '_until', ms(NOW + ARGV[6]))
-return answer('ok')
+local reply = answer('ok')
+reply[5] = ms(NOW - at)
+return reply
