@@ -39,6 +39,30 @@ func checkAtlas(ctx context.Context, r *report, cfg *config) {
 	}
 	r.ok("atlas credentials", "%s, sees %s", cfg.atlasLogin(), count(len(seen), "project"))
 	checkAllowed(ctx, r, client, cfg.AtlasProjects, seen)
+	checkCovered(r, cfg, seen)
+}
+
+// checkCovered finds rules of the policy that hold for no project: a project may have
+// got another name, and then it is under another rule.
+func checkCovered(r *report, cfg *config, seen []atlas.Project) {
+	if len(cfg.AtlasProjects) > 0 {
+		seen = cfg.AtlasProjects
+	}
+	policy := cfg.policies()
+	for i := range policy.Rules {
+		rule := &policy.Rules[i]
+		n := 0
+		for _, project := range seen {
+			if policy.Of(project) == rule {
+				n++
+			}
+		}
+		if n == 0 {
+			r.add(doubt, "policy "+rule.Name+" projects", "it holds for no project", "look at the names of its projects, or use IDs; the first rule that covers a project holds")
+			continue
+		}
+		r.ok("policy "+rule.Name+" projects", "holds for %s", count(n, "project"))
+	}
 }
 
 // checkAllowed looks at the projects that may be changed: those listed, else all

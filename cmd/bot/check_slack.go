@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/slack-go/slack"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 )
 
 // scopes are what the bot token needs.
@@ -38,6 +40,9 @@ func checkSlack(ctx context.Context, r *report, cfg *config) string {
 	s.channel(ctx)
 	s.approvers(ctx)
 	s.requesters(ctx)
+	for _, rule := range s.cfg.policy.rules {
+		s.rule(ctx, rule)
+	}
 	return s.team
 }
 
@@ -186,6 +191,26 @@ func (s *slackCheck) requesters(ctx context.Context) {
 		s.add(failure, "requesters", "nobody", "list people in SLACK_REQUESTERS, or leave it empty for every full member")
 	default:
 		s.ok("requesters", "%d people", len(people))
+	}
+}
+
+// rule looks at the people of a rule of the policy. What it has from the environment
+// is looked at again: other people may ask, or more must approve.
+func (s *slackCheck) rule(ctx context.Context, rule approvals.Rule) {
+	subject := "policy " + rule.Name
+	approvers, sure := s.people(ctx, subject+" approver", rule.Approvers)
+	requesters, known := []string(nil), true
+	if len(rule.Requesters) > 0 {
+		requesters, known = s.people(ctx, subject+" requester", rule.Requesters)
+		requesters = append([]string{}, requesters...) // nobody is not everybody
+	}
+	switch {
+	case !sure || !known:
+		s.add(doubt, subject, fmt.Sprintf("at least %s may approve", people(len(approvers))), "mend what is said above, then look again")
+	case !decidable(approvers, requesters, rule.Approvals):
+		s.add(failure, subject, undecidable(rule, len(approvers)), "list more people in POLICY_FILE, or ask for fewer approvals")
+	default:
+		s.ok(subject, "%s may approve, %d needed", people(len(approvers)), rule.Approvals)
 	}
 }
 

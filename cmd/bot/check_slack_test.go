@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +160,21 @@ func TestCheck(t *testing.T) {
 			edit: func(_ *testing.T, s *surroundings) { s.slack.SetUserGroups(false) },
 			code: exitFault,
 			want: map[string]string{"approver S0APPROVE1": "fail the workspace's plan has no user groups: list users"},
+		},
+		{
+			name: "a policy with a rule for nothing, and one under which nobody can decide",
+			edit: func(t *testing.T, s *surroundings) {
+				path := filepath.Join(t.TempDir(), "policy.yaml")
+				require.NoError(t, os.WriteFile(path, []byte(
+					`rules: [{name: lost, projects: [not-there], requesters: [U0GONE0001, U0ENGINEER]}, {name: tight, projects: ["*"], approvers: [S0APPROVE1], approvals: 3}]`), 0o600))
+				s.env["POLICY_FILE"] = path
+			},
+			code: exitFault,
+			want: map[string]string{
+				"policy lost": "ok 2 people may approve, 1 needed", "policy lost requester U0GONE0001": "is deactivated",
+				"policy lost projects": "warn it holds for no project", "policy tight projects": "ok holds for 2 projects",
+				"policy tight": `fail under the rule "tight" nobody's request could be approved: it takes 3 of 2 people`,
+			},
 		},
 		{
 			name: "listed requesters",

@@ -42,7 +42,7 @@ func (b *Bot) looked(ctx context.Context, e *event, ack Ack) {
 
 // ShowHome draws somebody's Home tab as things are now.
 func (b *Bot) ShowHome(ctx context.Context, user string) error {
-	home := modals.Home{Approvers: markup(b.Requests.Policy.Default.Approvers), Links: map[string]string{}}
+	home := modals.Home{Approvers: markup(b.Requests.Policy.Default.Approvers), Policy: len(b.Requests.Policy.Rules) > 0, Links: map[string]string{}}
 	who := b.requester(ctx, user)
 	home.Approves = b.approver(ctx, user) == may
 	if who == may || who == modals.Unlisted || home.Approves {

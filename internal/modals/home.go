@@ -22,6 +22,7 @@ type Home struct {
 	Links     map[string]string    // to the card of a request, by its ID
 	Approves  bool                 // they are an approver
 	Approvers string               // markup that names the approvers
+	Policy    bool                 // some projects have others
 	Away      bool                 // the storage does not answer: the lists are not known
 }
 
@@ -45,6 +46,9 @@ func (h Home) View() slack.HomeTabViewRequest {
 	approve := "Nobody can approve yet: tell whoever runs this bot."
 	if h.Approvers != "" && length(h.Approvers) <= mostApprovers {
 		approve = "Approvers: " + h.Approvers + ". Nobody approves their own request."
+		if h.Policy {
+			approve += " Some projects have other approvers: the card names them."
+		}
 	}
 	p.context(approve + "\n" + code("/atlas-integration help", 60) + " lists all commands.")
 	return slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: p.blocks}}

@@ -25,7 +25,7 @@ func TestHome(t *testing.T) {
 		Waiting: []*approvals.Request{waiting}, Mine: []*approvals.Request{final}, Lately: []*approvals.Request{final},
 		Links: map[string]string{waiting.ID: "https://oncall.slack.com/archives/C0APPROVAL/p1795442700000100"}, Approves: true, Approvers: approvers,
 	}.View())
-	golden(t, "home-empty", modals.Home{Approves: true, Approvers: approvers}.View())
+	golden(t, "home-empty", modals.Home{Approves: true, Approvers: approvers, Policy: true}.View())
 	golden(t, "home-engineer", modals.Home{Mine: []*approvals.Request{waiting}, Approvers: approvers}.View())
 	golden(t, "home-away", modals.Home{Away: true, Approvers: approvers}.View())
 
