@@ -185,7 +185,7 @@ func TestRedisIsHalfOpen(t *testing.T) {
 			// only when it has said that it does not.
 			require.Empty(t, w.ask(t, sam, limited("4a10", "first", "search-prod")).Errors)
 			w.click(t, kim, w.card(t, "pending"), "approve")
-			w.card(t, "applied")
+			first := w.card(t, "applied")
 			w.message(t, sam, w.slack.Person(sam).DM(), "applied", "")
 			w.open(t, mira, "update", limited("4a1f", "second", "payments-prod"))
 			heal := poison(t, over.redis, halfOpen(tt.lost))
@@ -198,10 +198,12 @@ func TestRedisIsHalfOpen(t *testing.T) {
 			require.Empty(t, w.submit(t, mira).Errors)
 			card := w.cardOf(t, "pending", "second")
 			w.message(t, mira, w.slack.Person(mira).DM(), "pending", "")
+			w.remembers(t, card)
 
 			heal = poison(t, over.redis, halfOpen(tt.lost))
 			w.click(t, jo, card, "approve")
-			w.told(t, jo, approvals, "The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute, and do it again if need be: it counts once.")
+			w.told(t, jo, approvals, "The bot cannot reach its storage at the moment, so nothing was done. Try again in a minute") // it could not read whose it is
+			w.asked(t, sam, "cancel "+requestID(t, first), "The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute, and do it again if need be: it counts once.")
 			heal()
 			w.approveAgain(t, card)
 			w.cardOf(t, "applied", "second")

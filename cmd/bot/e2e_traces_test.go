@@ -160,7 +160,7 @@ func TestOneTraceFromCommandToCard(t *testing.T) {
 	read := c.wait(t, "read target")
 	posted := c.wait(t, "show card")
 	first.kill()
-	require.NoError(t, w.slack.WaitConnections(t.Context(), 0))
+	require.NoError(t, w.slack.WaitDisconnected(deadline(t)))
 
 	second := w.start(t)
 	late := w.atlas.Fail(atlassim.Match{Method: http.MethodPut}, atlassim.Fault{Kind: atlassim.HangBeforeApply}, 1)
@@ -169,7 +169,7 @@ func TestOneTraceFromCommandToCard(t *testing.T) {
 	click := c.wait(t, "click approve")
 	approve := c.wait(t, "approve")
 	second.kill()
-	require.NoError(t, w.slack.WaitConnections(t.Context(), 0))
+	require.NoError(t, w.slack.WaitDisconnected(deadline(t)))
 
 	w.start(t)
 	w.card(t, "applied")
