@@ -99,9 +99,8 @@ type projectFinding struct {
 	found, mend string
 }
 
-// lookAt reads a project and its integrations. Reading takes Project Read Only.
-// That the role is Project Owner, which a change takes, nothing but a change
-// shows, and check makes none.
+// lookAt reads a project and its integrations, which takes Project Read Only, and tries
+// whether the role is Project Owner, which a change takes.
 func lookAt(ctx context.Context, client *atlas.Client, p atlas.Project) projectFinding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
@@ -117,8 +116,17 @@ func lookAt(ctx context.Context, client *atlas.Client, p atlas.Project) projectF
 	if known.Name != p.Name {
 		note = fmt.Sprintf("Atlas calls it %q; ", known.Name)
 	}
-	return projectFinding{fine, fmt.Sprintf("%sreadable, %s (that the role is Project Owner shows only when something is changed)",
-		note, count(len(shown), "integration")), ""}
+	note += "readable, " + count(len(shown), "integration")
+	var refusal *atlas.Error
+	switch err := client.TryRole(ctx, p.ID); {
+	case err == nil:
+		return projectFinding{fine, note + ", Project Owner", ""}
+	case errors.As(err, &refusal) && refusal.OfRole():
+		return projectFinding{failure, note + ", but the role is not Project Owner", refusal.Advice()}
+	default:
+		note += "; whether the role is Project Owner Atlas did not say (" + err.Error() + ")"
+		return projectFinding{doubt, note, "look at it under Access Manager in the project"}
+	}
 }
 
 // mendAtlas says what to do about an error of the Atlas client.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -110,6 +111,29 @@ func (s *slackCheck) appToken(ctx context.Context, app string) {
 		return
 	}
 	s.ok("slack app token", "Socket Mode is on")
+}
+
+// checkInteractivity looks for traces of what people did in forms and with buttons: whether
+// Interactivity is on, Slack tells nobody but the people who then see a warning sign.
+func checkInteractivity(ctx context.Context, r *report, cfg *config, team string) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	rdb := cfg.redis.client()
+	defer func() { _ = rdb.Close() }() // it was only read
+	const subject = "slack interactivity"
+	entries, err := (&approvals.Store{Redis: rdb, Team: team}).Newest(ctx, 200)
+	if err != nil || team == "" {
+		return // what is wrong with Redis or the bot token is said already
+	}
+	for _, e := range entries {
+		switch e.Fields["via"] {
+		case "form", "card", "message", "home": // and not by a command, or by the bot itself
+			r.ok(subject, "a form or a click came in at %s", e.At.Format(time.RFC3339))
+			return
+		}
+	}
+	r.add(doubt, subject, "no form and no click came in yet, and Slack does not say whether it is on",
+		"if a form does not react to a choice, or a button to a click, switch it on in the app's settings, Interactivity & Shortcuts")
 }
 
 // mendCall says what to do about an error of a Slack call.

@@ -63,7 +63,7 @@ func TestCheckAtlas(t *testing.T) {
 		{
 			name: "service account, all projects",
 			want: map[string]string{
-				"atlas credentials": "ok service account, sees 2 projects", "project payments": "ok readable, 1 integration (", "project search": "ok readable, 0",
+				"atlas credentials": "ok service account, sees 2 projects", "project payments": "ok readable, 1 integration, Project Owner", "project search": "ok readable, 0",
 			},
 		},
 		{
@@ -86,6 +86,25 @@ func TestCheckAtlas(t *testing.T) {
 				"project pay": `ok Atlas calls it "payments"`, "project search": "fail get project: atlas 401", "project gone": "fail get project: atlas 404 GROUP_NOT_FOUND",
 			},
 			failed: true,
+		},
+		{
+			name: "a role that may only read",
+			world: func(t *testing.T, s *atlassim.Server) {
+				require.NoError(t, s.SetRole(projectNumber("2"), atlassim.RoleReadOnly))
+			},
+			want: map[string]string{
+				"project payments": "ok readable, 1 integration, Project Owner",
+				"project search":   "fail readable, 0 integrations, but the role is not Project Owner: Give the bot's credentials the role Project Owner",
+			},
+			failed: true,
+		},
+		{
+			name: "Atlas does not say what the role is",
+			world: func(_ *testing.T, s *atlassim.Server) {
+				s.Fail(atlassim.Match{Path: "/api/atlas/v2/groups/" + projectNumber("2") + "/apiKeys"},
+					atlassim.Fault{Status: 404, Code: "RESOURCE_NOT_FOUND"}, 1)
+			},
+			want: map[string]string{"project search": "warn readable, 0 integrations; whether the role is Project Owner Atlas did not say"},
 		},
 		{
 			name: "wrong secret",

@@ -88,6 +88,19 @@ func (s *Store) Trail(ctx context.Context, after string, most int) ([]Entry, err
 	return entries, nil
 }
 
+// Newest reads the end of the audit trail, newest first.
+func (s *Store) Newest(ctx context.Context, most int) ([]Entry, error) {
+	messages, err := s.Redis.XRevRangeN(ctx, s.keys().audit(), "+", "-", int64(most)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the end of the audit trail: %w", err)
+	}
+	entries := make([]Entry, 0, len(messages))
+	for _, m := range messages {
+		entries = append(entries, newEntry(m))
+	}
+	return entries, nil
+}
+
 func newEntry(m redis.XMessage) Entry {
 	fields := make(map[string]string, len(m.Values))
 	for name, value := range m.Values {

@@ -101,6 +101,9 @@ var adviceByStatus = map[int]string{
 	http.StatusTooManyRequests: adviseLater,
 }
 
+// OfRole reports whether Atlas refused because the credentials lack a role in the project.
+func (e *Error) OfRole() bool { return e.Advice() == adviseRole }
+
 // Advice says in one sentence what a person should do about the error.
 func (e *Error) Advice() string {
 	if say, known := advice[e.Code]; known {

@@ -177,6 +177,22 @@ func (c *Client) Project(ctx context.Context, id string) (Project, error) {
 	return p, nil
 }
 
+// TryRole finds out, without a change, whether the credentials have the role that a change
+// takes: it asks for what Atlas shows only to a Project Owner, the API keys of the project.
+// Of these nothing is kept. An *Error with status 401 or 403 means no.
+func (c *Client) TryRole(ctx context.Context, project string) error {
+	const op = "list API keys"
+	if err := checkProject(op, project); err != nil {
+		return err
+	}
+	body, err := c.do(ctx, &call{
+		op: op, method: http.MethodGet, project: project,
+		path: []string{"groups", project, "apiKeys"}, query: url.Values{"itemsPerPage": {"1"}},
+	})
+	clear(body)
+	return err
+}
+
 // Integrations lists the integrations of a project. Of one of a type that the
 // catalog lacks only the type is kept.
 func (c *Client) Integrations(ctx context.Context, project string) ([]*Integration, error) {

@@ -194,6 +194,23 @@ func TestReads(t *testing.T) {
 	}
 }
 
+// Whether the role allows a change is found out without one.
+func TestTryRole(t *testing.T) {
+	t.Parallel()
+	srv, c := newPair(t)
+	require.NoError(t, c.TryRole(t.Context(), paymentsID))
+	for _, role := range []atlassim.Role{atlassim.RoleReadOnly, atlassim.RoleNone} {
+		require.NoError(t, srv.SetRole(paymentsID, role))
+		var refusal *Error
+		require.ErrorAs(t, c.TryRole(t.Context(), paymentsID), &refusal)
+		assert.True(t, refusal.OfRole(), "%v", refusal)
+	}
+	srv.SetIPBlock(atlassim.BlockedAtUse)
+	var refusal *Error
+	require.ErrorAs(t, c.TryRole(t.Context(), searchID), &refusal)
+	assert.False(t, refusal.OfRole(), "%v", refusal)
+}
+
 func TestProjectsOfManyPages(t *testing.T) {
 	t.Parallel()
 	srv := newAtlas(t, atlassim.Options{})

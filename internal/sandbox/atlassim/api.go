@@ -63,6 +63,7 @@ const (
 	oneGroup
 	listIntegrations
 	oneIntegration
+	listKeys // for owners only
 )
 
 func (r *route) integrations() bool { return r.op == listIntegrations || r.op == oneIntegration }
@@ -81,6 +82,10 @@ func parseRoute(r *http.Request) route {
 	parts := strings.Split(rest, "/")
 	for i := range parts {
 		parts[i], _ = url.PathUnescape(parts[i]) // net/http has parsed it before
+	}
+	if len(parts) == 3 && parts[0] == "groups" && parts[2] == "apiKeys" {
+		p.op, p.group = listKeys, parts[1]
+		return p
 	}
 	if len(parts) > 4 || parts[0] != "groups" || (len(parts) > 2 && parts[2] != "integrations") {
 		return p
@@ -157,6 +162,8 @@ func (s *Server) carryOut(x *exchange) (*answer, *apiError) {
 		return x.one(s.showProject(p)), nil
 	case x.route.op == listIntegrations:
 		return s.listIntegrations(x, p, p.integrations), nil
+	case x.route.op == listKeys:
+		return x.page(nil), nil
 	case x.r.Method == http.MethodGet:
 		return s.getIntegration(x, p)
 	}
@@ -232,7 +239,7 @@ func parseQuery(x *exchange) (query, *apiError) {
 	if err != nil {
 		return q, badRequest("INVALID_QUERY_PARAMETER", "The query is malformed.")
 	}
-	paged := x.route.op == listGroups || x.route.op == listIntegrations ||
+	paged := x.route.op == listGroups || x.route.op == listIntegrations || x.route.op == listKeys ||
 		x.r.Method == http.MethodPut || x.r.Method == http.MethodPost
 	for name, given := range values {
 		value, ok := given[len(given)-1], false
@@ -278,7 +285,7 @@ func (s *Server) enterProject(x *exchange) (*project, *apiError) {
 	case p.role == RoleNone:
 		return nil, refuse(http.StatusUnauthorized, "NOT_IN_GROUP",
 			"The current user is not in the group, or the group does not exist.")
-	case x.r.Method != http.MethodGet && p.role != RoleOwner:
+	case (x.r.Method != http.MethodGet || x.route.op == listKeys) && p.role != RoleOwner:
 		return nil, refuse(http.StatusUnauthorized, "USER_UNAUTHORIZED",
 			"The current user is not authorized to perform this action.")
 	}
