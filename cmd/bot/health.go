@@ -23,6 +23,7 @@ type health struct {
 	guard  sync.Mutex
 	unfit  string // why it is not ready; empty: it may be
 	socket func() error
+	stuck  func() error // nil: nothing works yet that could be
 }
 
 // starting is why a bot that has only begun is not ready.
@@ -32,11 +33,12 @@ func newHealth(m *metrics, ping func(ctx context.Context) error) *health {
 	return &health{metrics: m, redis: ping, unfit: starting}
 }
 
-// fit says that the bot works from now on, as long as socket finds no fault.
-func (h *health) fit(socket func() error) {
+// fit says that the bot works from now on, as long as socket finds no fault. Stuck says
+// why only a new process would go on, if that is so.
+func (h *health) fit(socket, stuck func() error) {
 	h.guard.Lock()
 	defer h.guard.Unlock()
-	h.unfit, h.socket = "", socket
+	h.unfit, h.socket, h.stuck = "", socket, stuck
 }
 
 // notFit says why the bot is not ready.
@@ -63,9 +65,27 @@ func (h *health) ready(ctx context.Context) error {
 	return socket()
 }
 
+// alive finds out whether the process is of use. Whatever it waits for, Slack or Redis, a
+// new one would wait for as well.
+func (h *health) alive() error {
+	h.guard.Lock()
+	stuck := h.stuck
+	h.guard.Unlock()
+	if stuck == nil {
+		return nil
+	}
+	return stuck()
+}
+
 func (h *health) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := h.alive(); err != nil {
+			say(w, http.StatusServiceUnavailable, "to be restarted: "+err.Error())
+			return
+		}
+		say(w, http.StatusOK, "ok")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := h.ready(r.Context()); err != nil {
 			say(w, http.StatusServiceUnavailable, "not ready: "+err.Error())

@@ -46,18 +46,21 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	redisAway, socketsAway := errors.New("connection refused"), errors.New("no socket is up")
 	fine := func() error { return nil }
+	wedged := func() error { return errors.New("the work on the queue due has not moved") }
 	tests := []struct {
 		name   string
 		redis  error
 		set    func(h *health)
 		status int
 		says   string
+		alive  int
 	}{
-		{"starting", nil, func(*health) {}, 503, "not ready: " + starting},
-		{"all is well", nil, func(h *health) { h.fit(fine) }, 200, "ready"},
-		{"without Redis", redisAway, func(h *health) { h.fit(fine) }, 503, "not ready: redis does not answer: connection refused"},
-		{"without a socket", nil, func(h *health) { h.fit(func() error { return socketsAway }) }, 503, "not ready: no socket is up"},
-		{"ending", nil, func(h *health) { h.fit(fine); h.notFit("the bot is ending") }, 503, "not ready: the bot is ending"},
+		{"starting", nil, func(*health) {}, 503, "not ready: " + starting, 200},
+		{"all is well", nil, func(h *health) { h.fit(fine, fine) }, 200, "ready", 200},
+		{"without Redis", redisAway, func(h *health) { h.fit(fine, fine) }, 503, "not ready: redis does not answer: connection refused", 200},
+		{"without a socket", nil, func(h *health) { h.fit(func() error { return socketsAway }, fine) }, 503, "not ready: no socket is up", 200},
+		{"ending", nil, func(h *health) { h.fit(fine, fine); h.notFit("the bot is ending") }, 503, "not ready: the bot is ending", 200},
+		{"stuck", nil, func(h *health) { h.fit(fine, wedged) }, 200, "ready", 503},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,8 +73,11 @@ func TestHealth(t *testing.T) {
 			assert.Equal(t, tt.status, status)
 			assert.Equal(t, tt.says+"\n", body)
 
-			status, _ = get(t, url+"/healthz")
-			assert.Equal(t, 200, status, "the process lives whatever it waits for")
+			status, body = get(t, url+"/healthz")
+			assert.Equal(t, tt.alive, status, "the process lives whatever it waits for")
+			if tt.alive != 200 {
+				assert.Equal(t, "to be restarted: the work on the queue due has not moved\n", body)
+			}
 			status, _ = get(t, url+"/")
 			assert.Equal(t, 404, status)
 		})
@@ -84,7 +90,7 @@ func TestReadyHasADeadline(t *testing.T) {
 		<-ctx.Done() // a Redis that neither answers nor refuses
 		return ctx.Err()
 	})
-	h.fit(func() error { return nil })
+	h.fit(func() error { return nil }, func() error { return nil })
 	assert.ErrorIs(t, h.ready(t.Context()), context.DeadlineExceeded)
 }
 

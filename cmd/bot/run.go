@@ -112,7 +112,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	}
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)
-	state.fit(func() error { return standing(sockets) })
+	state.fit(func() error { return standing(sockets) }, func() error { return stuck(store) })
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return sockets.Run(ctx) })
@@ -142,6 +142,17 @@ func standing(sockets *socket.Listener) error {
 	default:
 		return errors.New("no connection to slack stands yet")
 	}
+}
+
+// stuckTime is more than the longest work on a request: each of its calls has a deadline.
+const stuckTime = 15 * time.Minute
+
+// stuck says which work has stopped without an end, if any has.
+func stuck(store *approvals.Store) error {
+	if queue := store.Stalled(stuckTime); queue != "" {
+		return fmt.Errorf("the work on the queue %s has not moved for %s", queue, stuckTime)
+	}
+	return nil
 }
 
 // closeAtlas revokes the bot's token, which would otherwise live for up to an hour.

@@ -164,3 +164,29 @@ func TestHowLateARequestIsTaken(t *testing.T) {
 		assert.Less(t, seen[i].late, 10*time.Minute, "it is no date")
 	}
 }
+
+// TestALoopThatComesRoundNoMoreIsNoticed: when every worker is at something that does not
+// end. Whatever else there is to wait for, the loop goes on.
+func TestALoopThatComesRoundNoMoreIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ctx, stop := context.WithCancel(t.Context())
+	begun, end := make(chan struct{}, 2), make(chan struct{})
+	w := &worker{store: s, queue: &s.work, name: "due", key: s.keys().due(), limit: 1, work: func(context.Context, *Request) {
+		begun <- struct{}{}
+		<-end
+	}}
+	assert.Empty(t, s.Stalled(0), "it does not run yet")
+	for range 2 { // the second finds no worker
+		submit(t, s)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.run(ctx) }()
+	<-begun
+	require.Eventually(t, func() bool { return s.Stalled(2*interval) == "due" }, time.Minute, 10*time.Millisecond)
+	close(end)
+	require.Eventually(t, func() bool { return s.Stalled(2*interval) == "" }, time.Minute, 10*time.Millisecond)
+	stop()
+	require.NoError(t, <-done)
+	assert.Empty(t, s.Stalled(0), "it runs no more")
+}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,7 @@ const (
 type queue struct {
 	once  sync.Once
 	woken chan string
+	round atomic.Pointer[time.Time] // when the loop last came round; nil: it does not run
 }
 
 func (q *queue) open() chan string {
@@ -41,6 +43,18 @@ func (q *queue) wake(id string) {
 	case q.open() <- id:
 	default:
 	}
+}
+
+// came notes that the loop came round.
+func (q *queue) came() {
+	now := time.Now()
+	q.round.Store(&now)
+}
+
+// stalled reports whether the loop runs and has not come round for a while.
+func (q *queue) stalled(after time.Duration) bool {
+	last := q.round.Load()
+	return last != nil && time.Since(*last) > after
 }
 
 // worker says what to do with the requests of a queue.
@@ -68,7 +82,9 @@ func (w *worker) run(ctx context.Context) error {
 	}
 	look := time.NewTimer(0)
 	defer look.Stop()
+	defer w.queue.round.Store(nil)
 	for {
+		w.queue.came()
 		select {
 		case <-ctx.Done():
 			time.AfterFunc(drain, stop) // stop may be called again

@@ -299,6 +299,20 @@ func (s *Store) Adopt(ctx context.Context, r *Request, kind Kind, ref string) er
 	return nil
 }
 
+// Stalled names the queue (due or show) whose loop in this process has not come round for
+// so long, or none. It comes round about once a second, also without Redis, unless every
+// worker is at something that does not end.
+func (s *Store) Stalled(after time.Duration) string {
+	switch {
+	case s.work.stalled(after):
+		return "due"
+	case s.show.stalled(after):
+		return "show"
+	default:
+		return ""
+	}
+}
+
 func (s *Store) keys() keys { return keys{s.Team} }
 
 // moved wakes the local workers for a request that moved, so that they need not
