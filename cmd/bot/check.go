@@ -62,6 +62,7 @@ func check(ctx context.Context, cfg *config, wrong error, stdout io.Writer) erro
 	checkInteractivity(ctx, r, cfg, team)
 	r.ok("sealing keyset", "%s", describeKeys(cfg.sealer))
 	checkAtlas(ctx, r, cfg)
+	checkTraces(ctx, r, cfg)
 	switch {
 	case r.fault != nil:
 		return fmt.Errorf("print what was found: %w", r.fault)

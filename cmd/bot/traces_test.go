@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/pem"
 	"io"
@@ -187,4 +188,36 @@ func traced(t *testing.T, spans *traces) {
 	t.Helper()
 	_, span := spans.tracer.Receive(t.Context(), "", "command", "update", time.Now())
 	span.End()
+}
+
+// bot check tries the collector; one that is no use is nothing to fail for.
+func TestCheckTraces(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer int
+		want   string
+	}{
+		{"takes spans", http.StatusOK, "ok http://"},
+		{"refuses", http.StatusUnauthorized, "warn the collector answers 401 Unauthorized: look at OTEL_EXPORTER_OTLP_ENDPOINT"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				assert.NoError(t, proto.Unmarshal(body, &tracepb.TracesData{}))
+				w.WriteHeader(tt.answer)
+			}))
+			t.Cleanup(server.Close)
+			cfg, err := readConfig(t.Context(), complete(t).with(otlpPrefix+otlpEndpoint, server.URL))
+			require.NoError(t, err)
+			var out bytes.Buffer
+			r := &report{w: &out}
+			checkTraces(t.Context(), r, cfg)
+			assert.Contains(t, read(t, out.String())["traces"], tt.want)
+			assert.False(t, r.failed)
+		})
+	}
 }
