@@ -67,7 +67,11 @@ func (b *Bot) receivedInteraction(ctx context.Context, e Envelope, i *interactio
 		}
 		return b.received(ctx, e, parent, "click", known(action.ActionID, actions...))
 	default:
-		return b.received(ctx, e, "", "interaction", known(i.Type, "shortcut", "block_suggestion", "view_closed"))
+		parent := ""
+		if i.View != nil {
+			parent = modals.TraceOf(i.View.PrivateMetadata)
+		}
+		return b.received(ctx, e, parent, "interaction", known(i.Type, "shortcut", "block_suggestion", "view_closed"))
 	}
 }
 

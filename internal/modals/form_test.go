@@ -421,3 +421,24 @@ func TestProjectSearch(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"options":[]}`, string(none))
 }
+
+// The trace stays with the form from its opening to its submission, and is nothing that
+// somebody changed in it.
+func TestTheFormCarriesItsTrace(t *testing.T) {
+	t.Parallel()
+	const traceparent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+	empty := modals.Form{Trace: traceparent}.View()
+	assert.Equal(t, traceparent, modals.TraceOf(empty.PrivateMetadata))
+	assert.Empty(t, modals.Form{}.View().PrivateMetadata, "untraced, it has nothing to carry")
+	assert.Empty(t, modals.TraceOf("req_0123456789"), "that is the metadata of another form")
+
+	kind, ok := atlas.FindType("DATADOG")
+	require.True(t, ok)
+	prefilled := map[string]string{"region": "EU"}
+	with := modals.Form{Type: kind, Plain: prefilled, Trace: traceparent}.View().PrivateMetadata
+	without := modals.Form{Type: kind, Plain: prefilled}.View().PrivateMetadata
+	assert.Equal(t, traceparent, modals.TraceOf(with))
+	assert.Empty(t, modals.TraceOf(without))
+	in := modals.Input{Plain: map[string]string{"region": "US"}}
+	assert.Equal(t, in.Edited(without), in.Edited(with))
+}
