@@ -171,7 +171,7 @@ func TestOneTraceFromCommandToCard(t *testing.T) {
 	second.kill()
 	require.NoError(t, w.slack.WaitDisconnected(deadline(t)))
 
-	w.start(t)
+	third := w.start(t)
 	w.card(t, "applied")
 	put := c.wait(t, "atlas update")
 	target := c.wait(t, "apply target")
@@ -199,6 +199,14 @@ func TestOneTraceFromCommandToCard(t *testing.T) {
 	assert.Equal(t, w.atlas.ProjectID("payments-prod"), target.says("aib.project"))
 	assert.Equal(t, "200", put.says("http.response.status_code"))
 	assert.Equal(t, "ok", shown.says("slack.result"))
+	assert.Contains(t, first.logs.String(), `"event":"submit"`)
+	for _, bot := range []*process{first, second, third} {
+		for line := range strings.Lines(bot.logs.String()) {
+			if strings.Contains(line, `"msg":"audit"`) {
+				assert.Contains(t, line, `"trace_id":"`+command.trace()+`"`)
+			}
+		}
+	}
 	for _, typed := range []string{"INC-42", "payments-prod", key("7777"), mira, jo} {
 		assert.False(t, bytes.Contains(c.everything(), []byte(typed)), "%q is in a span", typed)
 	}

@@ -59,7 +59,11 @@ func help(args []string, w io.Writer) error {
 			}
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\nWith OTEL_EXPORTER_OTLP_ENDPOINT set, requests are traced; OpenTelemetry's other variables work too.\n")
+	return err
 }
 
 // standing says whether a variable has to be set.

@@ -167,8 +167,12 @@ func closeAtlas(ctx context.Context, admin *atlas.Client, log *slog.Logger) {
 // logger makes the log: one line an event.
 func (c *config) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
+	var lines slog.Handler = slog.NewJSONHandler(w, options)
 	if c.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
+		lines = slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	if c.spans != nil {
+		lines = tracedLines{lines}
+	}
+	return slog.New(lines)
 }

@@ -115,3 +115,25 @@ func shortened(text string) string {
 	}
 	return text + "…"
 }
+
+// tracedLines says of each line of the log in which trace it belongs.
+type tracedLines struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (l tracedLines) Handle(ctx context.Context, line slog.Record) error {
+	if id := trace.ID(ctx); id != "" {
+		line = line.Clone() // another handler may hold it too
+		line.AddAttrs(slog.String("trace_id", id))
+	}
+	return l.Handler.Handle(ctx, line)
+}
+
+// WithAttrs implements slog.Handler.
+func (l tracedLines) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return tracedLines{l.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (l tracedLines) WithGroup(name string) slog.Handler {
+	return tracedLines{l.Handler.WithGroup(name)}
+}

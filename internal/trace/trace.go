@@ -138,6 +138,15 @@ func (s Span) End() {
 	}
 }
 
+// ID is that of the trace that ctx is within, as tools show it; empty without one, and for
+// a trace that is not exported.
+func ID(ctx context.Context) string {
+	if at := trace.SpanContextFromContext(ctx); at.IsSampled() {
+		return at.TraceID().String()
+	}
+	return ""
+}
+
 // header is what W3C Trace Context calls the place of a trace at which to go on.
 const header = "traceparent"
 

@@ -29,6 +29,7 @@ func TestOffCostsNothing(t *testing.T) {
 		ctx, later := off.Resume(ctx, trace.Parent(ctx), "prepare")
 		later.Set(trace.State, request)
 		later.End()
+		_ = trace.ID(ctx)
 		step.End()
 		span.End()
 		_ = ctx
@@ -50,6 +51,7 @@ func TestTheTraceGoesOnElsewhere(t *testing.T) {
 	received := time.Now().Add(-time.Second)
 	ctx, span := here.Receive(t.Context(), "", "submission", "update_integration", received)
 	parent := trace.Parent(ctx)
+	assert.Contains(t, parent, trace.ID(ctx))
 	span.End()
 	ctx, span = there.Resume(context.Background(), parent, "apply") //nolint:usetesting // a context of another process
 	_, call := there.Call(ctx, "atlas", "update")
@@ -78,6 +80,7 @@ func TestWhatIsNotSampledStaysSo(t *testing.T) {
 	_, span = there.Resume(t.Context(), trace.Parent(ctx), "apply")
 	span.End()
 	assert.NotEmpty(t, trace.Parent(ctx))
+	assert.Empty(t, trace.ID(ctx), "nobody would find it")
 	assert.Empty(t, spans.Ended())
 }
 
