@@ -158,8 +158,8 @@ func try(t *testing.T, f *far, values map[string]any, there secrets) {
 	assert.Equal(t, replica.env, helmTest.env, "the check should try what the bot is given")
 	require.NoError(t, <-helmTest.start(t), "%s", &helmTest.said)
 	for line := range strings.Lines(helmTest.said.String()) {
-		// Of miniredis it doubts some things, but that is not what people run.
-		doubt := strings.HasPrefix(line, "warn") && !realRedis()
+		// Of miniredis it doubts some things, but that is not what people run. And nobody has clicked anything yet.
+		doubt := strings.HasPrefix(line, "warn") && (!realRedis() || strings.Contains(line, "slack interactivity"))
 		assert.True(t, strings.HasPrefix(line, "ok ") || doubt, "`bot check` should find nothing: %s", line)
 	}
 
