@@ -46,6 +46,7 @@ type config struct {
 	redis  *redisTarget
 	sealer *secret.Sealer
 	policy policyFile
+	digest string     // of all that is no secret
 	spans  *collector // nil: nothing is traced
 	hints  []string   // on variables that look mistyped; the bot runs without them
 }
@@ -115,6 +116,7 @@ func readConfig(ctx context.Context, env envconfig.Lookuper) (*config, error) {
 	for _, hint := range hints {
 		cfg.hints = append(cfg.hints, hint.name+" "+hint.says)
 	}
+	cfg.digest = digestOf(source.get)
 	var err error // both were checked above
 	if cfg.redis, err = parseRedisURL(cfg.RedisURL.Reveal()); err != nil {
 		return nil, fmt.Errorf("REDIS_URL %w", err)

@@ -115,6 +115,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	state.fit(func() error { return standing(sockets) }, func() error { return stuck(store) })
 
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return noteStart(ctx, store, cfg, log) })
 	g.Go(func() error { return sockets.Run(ctx) })
 	g.Go(func() error { return (&approvals.Reconciler{Store: store, Atlas: admin}).Run(ctx) })
 	g.Go(func() error { return (&approvals.Projector{Store: store, Notifier: bot}).Run(ctx) })

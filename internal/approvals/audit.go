@@ -20,7 +20,7 @@ import (
 type Entry struct {
 	ID     string            `json:"id"` // of the stream; its first part is the time in ms
 	At     time.Time         `json:"at"`
-	Event  string            `json:"event"` // an Event, or submit, target, refuse
+	Event  string            `json:"event"` // an Event, or submit, target, refuse; of the bot itself start, policy, keyset
 	Fields map[string]string `json:"fields"`
 }
 

@@ -30,6 +30,7 @@ var (
 	shownScript   = move("shown")
 	adoptScript   = move("adopt")
 	refuseScript  = move("refuse")
+	startedScript = move("started")
 	dueScript     = redis.NewScript(source("due"))
 	readScript    = redis.NewScript(source("read"))
 	homesScript   = redis.NewScript(source("homes"))
