@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -101,23 +102,27 @@ func TestWhatDoesNotOpen(t *testing.T) {
 	encoded := newKeyset(t)
 	s := newSealer(t, encoded)
 	sealed := seal(t, s)
-	refuses := func(what string, s *secret.Sealer, sealed, associated []byte) {
+	refuses := func(why error, what string, s *secret.Sealer, sealed, associated []byte) {
 		opened, err := s.Open(sealed, associated)
-		require.ErrorIs(t, err, secret.ErrSealed, what)
+		require.ErrorIs(t, err, why, what)
 		assert.Nil(t, opened, what)
 	}
 	for _, other := range []string{"", "r1 PAGER_DUTY payments-pro", "r1 PAGER_DUTY payments-prod ", "r2 PAGER_DUTY payments-prod"} {
-		refuses("other associated data", s, sealed, []byte(other))
+		refuses(secret.ErrSealed, "other associated data", s, sealed, []byte(other))
 	}
 	for i := range sealed {
 		altered := slices.Clone(sealed)
 		altered[i] ^= 1
-		refuses("an altered byte", s, altered, associated)
-		refuses("a shorter value", s, sealed[:i], associated)
+		why := secret.ErrSealed
+		if i >= 1 && i <= 4 { // it names another key
+			why = secret.ErrNoKey
+		}
+		refuses(why, "an altered byte", s, altered, associated)
+		refuses(secret.ErrSealed, "a shorter value", s, sealed[:i], associated)
 	}
-	refuses("a longer value", s, append(slices.Clone(sealed), 0), associated)
-	refuses("nothing", s, nil, associated)
-	refuses("another keyset", newSealer(t, newKeyset(t)), sealed, associated)
+	refuses(secret.ErrSealed, "a longer value", s, append(slices.Clone(sealed), 0), associated)
+	refuses(secret.ErrSealed, "nothing", s, nil, associated)
+	refuses(secret.ErrNoKey, "another keyset", newSealer(t, newKeyset(t)), sealed, associated)
 }
 
 func TestRotation(t *testing.T) {
@@ -143,15 +148,24 @@ func TestRotation(t *testing.T) {
 	fresh := seal(t, after)
 	assertOpens(t, after, fresh)
 	_, err = before.Open(fresh, associated)
-	require.ErrorIs(t, err, secret.ErrSealed, "it is sealed with the new key")
+	require.ErrorIs(t, err, secret.ErrNoKey, "it is sealed with the new key")
+	id, named := secret.KeyOf(fresh)
+	assert.True(t, named)
+	assert.Equal(t, primary, id)
 	assert.NotEqual(t, before.Fingerprint(secret.New(canary)), after.Fingerprint(secret.New(canary)))
 
 	// Later the old key is taken out.
-	reduced := newSealer(t, without(t, rotated, before.Keys()[0].ID))
+	without, err := secret.RemoveKey(rotated, before.Keys()[0].ID)
+	require.NoError(t, err)
+	reduced := newSealer(t, without)
 	assert.Equal(t, []secret.KeyInfo{{ID: primary, Primary: true}}, reduced.Keys())
 	assertOpens(t, reduced, fresh)
 	_, err = reduced.Open(old, associated)
-	require.ErrorIs(t, err, secret.ErrSealed)
+	require.ErrorIs(t, err, secret.ErrNoKey)
+	for _, id := range []uint32{primary, before.Keys()[0].ID} {
+		_, err = secret.RemoveKey(without, id)
+		require.ErrorContains(t, err, fmt.Sprint(id), "neither the primary key nor one that is not there can be taken out")
+	}
 	assert.Equal(t, after.Fingerprint(secret.New(canary)), reduced.Fingerprint(secret.New(canary)))
 
 	again, err := secret.RotateKeyset(rotated)
@@ -160,18 +174,30 @@ func TestRotation(t *testing.T) {
 	assertOpens(t, newSealer(t, again), fresh)
 }
 
-// without takes a key out of a keyset.
-func without(t *testing.T, encoded secret.Text, id uint32) secret.Text {
-	t.Helper()
-	plain, err := base64.StdEncoding.DecodeString(encoded.Reveal())
+// TestReplacing has a sealer go on with another keyset while others use it.
+func TestReplacing(t *testing.T) {
+	t.Parallel()
+	encoded := newKeyset(t)
+	s := newSealer(t, encoded)
+	old := seal(t, s)
+	require.Error(t, s.Replace(secret.New(canary)))
+	assertOpens(t, s, old)
+	rotated, err := secret.RotateKeyset(encoded)
 	require.NoError(t, err)
-	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(plain)))
-	require.NoError(t, err)
-	manager := keyset.NewManagerFromHandle(handle)
-	require.NoError(t, manager.Delete(id))
-	handle, err = manager.Handle()
-	require.NoError(t, err)
-	return encode(t, handle)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			sealed, err := s.Seal(secrets(), associated)
+			assert.NoError(t, err)
+			_, err = s.Open(sealed, associated)
+			assert.NoError(t, err)
+		})
+	}
+	require.NoError(t, s.Replace(rotated))
+	all.Wait()
+	assertOpens(t, s, old)
+	assertOpens(t, newSealer(t, rotated), seal(t, s))
+	assert.Len(t, s.Keys(), 2)
 }
 
 func encode(t *testing.T, handle *keyset.Handle) secret.Text {
