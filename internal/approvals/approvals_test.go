@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // People of the tests.
 var (
 	mira = Actor{User: "U0ENGINEER", Via: "test"}
-	jo   = Actor{User: "U0APPROVER", Via: "test"}
+	jo   = Actor{User: "U0APPROVER", Human: "jo", Via: "test"}
 	kim  = Actor{User: "U0APPROV2", Via: "test"}
 )
 

@@ -77,7 +77,7 @@ func TestChain(t *testing.T) {
 func TestChainOfMany(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	decide(t, s, "chain", 100)
+	decide(t, s, 8, "chain", 100)
 	entries, err := s.Trail(t.Context(), "", 1000)
 	require.NoError(t, err)
 	require.Len(t, entries, 200)

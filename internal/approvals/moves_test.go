@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 )
 
 // states are all there are.
@@ -26,7 +28,7 @@ var attempt = map[Event]func(t *testing.T, s *Store, r *Request) string{
 		return try(t, s, r, prepareScript, Actor{Via: "bot"}, nil, r.lease, payments.ID, string(Refused), "null", `{"detail":"no"}`)
 	},
 	Approve: func(t *testing.T, s *Store, r *Request) string {
-		return try(t, s, r, approveScript, jo, nil, 60000, 60000, 0)
+		return try(t, s, r, approveScript, jo, nil, 60000, 60000, 0, jo.Human)
 	},
 	Deny:   func(t *testing.T, s *Store, r *Request) string { return try(t, s, r, denyScript, jo, nil, "not now") },
 	Cancel: func(t *testing.T, s *Store, r *Request) string { return try(t, s, r, cancelScript, mira, nil) },
@@ -216,6 +218,75 @@ func TestRulesOfVoting(t *testing.T) {
 	assert.Equal(t, Approved, state.Request.State)
 	_, err = s.Approve(ctx, "req_0000000000", jo)
 	require.ErrorIs(t, err, ErrNotFound)
+}
+
+// TestOnePersonWithTwoAccounts: people decide, not accounts.
+func TestOnePersonWithTwoAccounts(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.Policy.Default.Approvals = 2
+	ctx := t.Context()
+	sub := Submission{Targets: []atlas.Project{payments}, Reason: "rotated"}
+	r, err := s.Submit(ctx, "V0TWO", pagerDuty(t, newKey("beef")), sub, Actor{User: mira.User, Human: "mira"})
+	require.NoError(t, err)
+	require.Equal(t, "ok", attempt[Prepare](t, s, hold(t, s, r.ID, "due")))
+
+	_, err = s.Approve(ctx, r.ID, Actor{User: "U0MIRA2", Human: "mira"})
+	require.ErrorIs(t, err, ErrSameHuman, "the requester's other account")
+	_, err = s.Approve(ctx, r.ID, jo)
+	require.NoError(t, err)
+	same, err := s.Approve(ctx, r.ID, Actor{User: "U0JO2", Human: jo.Human})
+	require.ErrorIs(t, err, ErrSameHuman, "an approver's other account")
+	assert.Equal(t, Pending, same.State)
+	assert.Len(t, same.Votes, 1)
+	approved, err := s.Approve(ctx, r.ID, Actor{User: kim.User, Human: "kim"})
+	require.NoError(t, err)
+	assert.Equal(t, Approved, approved.State)
+}
+
+// TestHowManyRequestsAPersonMayHave: those under way count, for each person alone.
+func TestHowManyRequestsAPersonMayHave(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.MostOpen = 2
+	first := submit(t, s)
+	submit(t, s)
+	more := func(who Actor) error {
+		_, err := s.Submit(t.Context(), "V0MORE"+who.User, pagerDuty(t, newKey("beef")), Submission{Targets: []atlas.Project{payments}}, who)
+		return err
+	}
+	before := snapshot(t, s, first.ID)
+	require.ErrorIs(t, more(mira), ErrTooMany)
+	assert.Equal(t, before, snapshot(t, s, first.ID), "nothing of it is kept")
+	require.NoError(t, more(kim), "others are not concerned")
+	_, err := s.Cancel(t.Context(), first.ID, mira)
+	require.NoError(t, err)
+	require.NoError(t, more(mira))
+}
+
+// TestRefusalsAreBounded: nobody fills the trail by clicking what they may not.
+func TestRefusalsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := inState(t, s, Pending)
+	for range 3 * mostRefusals {
+		require.NoError(t, s.Refuse(t.Context(), r.ID, kim, "approve", "unlisted"))
+	}
+	require.NoError(t, s.Refuse(t.Context(), r.ID, jo, "approve", "unlisted"))
+	trail, err := s.Trail(t.Context(), "", 100)
+	require.NoError(t, err)
+	count := map[string]int{}
+	var last Entry
+	for _, e := range trail {
+		if e.Event == "refuse" {
+			count[e.Fields["by"]]++
+			if e.Fields["by"] == kim.User {
+				last = e
+			}
+		}
+	}
+	assert.Equal(t, map[string]int{kim.User: mostRefusals, jo.User: 1}, count)
+	assert.NotEmpty(t, last.Fields["more"], "the last one says that there may be more")
 }
 
 func TestDecisionsAfterTheTimeIsUpExpire(t *testing.T) {

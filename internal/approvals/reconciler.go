@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
 )
 
 // Atlas is what the reconciler needs of the Admin API.
@@ -155,7 +156,10 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 		return errFenced
 	}
 	req = reply.request
-	settings, detail := r.open(req, []byte(reply.more))
+	settings, detail, err := r.open(req, []byte(reply.more))
+	if errors.Is(err, secret.ErrNoKey) && req.ReadAt.Before(req.ApplyUntil.Add(keyTime-applyWindow)) {
+		return r.release(ctx, req, backoff(req.Tries), req.Tries+1, waitsForKey)
+	}
 	if detail == "" && !req.ReadAt.Before(req.ApplyUntil) {
 		detail = fmt.Sprintf("Atlas gave no answer for %s, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry.", applyWindow)
 	}
@@ -197,11 +201,20 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 	return nil
 }
 
+// While keys are rotated, one replica may have sealed with a key that another has
+// not been given yet. So whoever lacks a key leaves the request to others, and to
+// its own later self, for a while.
+const (
+	keyTime     = 10 * time.Minute
+	waitsForKey = "The key that sealed the new values is not there at the moment, perhaps since keys are being rotated. Nothing was sent yet; the bot keeps trying for ten minutes."
+)
+
 // open unseals the new values. What was stored must be, to the letter, what was
-// approved, and approved by enough people; a sentence says so if it is not.
-func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings, detail string) {
+// approved, and approved by enough people; a sentence says so if it is not, and the
+// error why it did not open.
+func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings, detail string, err error) {
 	if len(sealed) == 0 {
-		return nil, "The new values are no longer stored. Nothing was sent; make a new request."
+		return nil, "The new values are no longer stored. Nothing was sent; make a new request.", nil
 	}
 	others := 0
 	for _, vote := range req.Votes {
@@ -211,9 +224,9 @@ func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings
 	}
 	secrets, err := r.Store.Sealer.Open(sealed, []byte(digestOf(req.doc)))
 	if err != nil || others < req.Needed {
-		return nil, "What is stored is not what was approved, or the key it was sealed with is gone. Nothing was sent; make a new request, and tell whoever runs the bot."
+		return nil, "What is stored is not what was approved, or the key it was sealed with is gone. Nothing was sent; make a new request, and tell whoever runs the bot.", err
 	}
-	return &atlas.Settings{Type: req.Catalog(), Plain: req.Plain, Secrets: secrets}, ""
+	return &atlas.Settings{Type: req.Catalog(), Plain: req.Plain, Secrets: secrets}, "", nil
 }
 
 // applyTarget changes one target and proves it. An error says that Atlas gave no

@@ -272,6 +272,14 @@ func TestAnAlteredRecordIsNotApplied(t *testing.T) {
 			doc := s.Redis.HGet(t.Context(), s.keys().request(id), "doc").Val()
 			s.Redis.HSet(t.Context(), s.keys().request(id), "doc", strings.ReplaceAll(doc, "payments-prod", "payments-dev"))
 		},
+		"another field": func(t *testing.T, s *Store, id string) {
+			doc := s.Redis.HGet(t.Context(), s.keys().request(id), "doc").Val()
+			s.Redis.HSet(t.Context(), s.keys().request(id), "doc", strings.Replace(doc, `"region":"EU"`, `"region":"US"`, 1))
+		},
+		"the new values of another request": func(t *testing.T, s *Store, id string) {
+			value := s.Redis.Get(t.Context(), s.keys().sealed(submit(t, s).ID)).Val()
+			s.Redis.Set(t.Context(), s.keys().sealed(id), value, time.Minute)
+		},
 		"the state, without a vote": func(t *testing.T, s *Store, id string) {
 			s.Redis.HSet(t.Context(), s.keys().request(id), "state", "approved", "apply_until", "99999999999999")
 			s.Redis.HDel(t.Context(), s.keys().request(id), "vote:"+jo.User)

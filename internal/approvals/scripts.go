@@ -31,10 +31,12 @@ var (
 	adoptScript   = move("adopt")
 	refuseScript  = move("refuse")
 	startedScript = move("started")
+	rekeyedScript = move("rekeyed")
 	dueScript     = redis.NewScript(source("due"))
 	readScript    = redis.NewScript(source("read"))
 	homesScript   = redis.NewScript(source("homes"))
 	lookedScript  = redis.NewScript(source("looked"))
+	headScript    = redis.NewScript(source("head"))
 )
 
 func move(name string) *redis.Script { return redis.NewScript(source("prelude") + source(name)) }
@@ -61,6 +63,9 @@ func (k keys) history() string                 { return k.name("history") }
 func (k keys) audit() string                   { return k.name("audit") }
 func (k keys) project(id string) string        { return k.name("project:" + id) }
 func (k keys) person(user string) string       { return k.name("person:" + user) }
+func (k keys) underWay(user string) string     { return k.name("under_way:" + user) }
+func (k keys) refused(user string) string      { return k.name("refused:" + user) }
+func (k keys) started() string                 { return k.name("started") }
 func (k keys) target(project, t string) string { return k.name("applying:" + project + ":" + t) }
 
 // move lists the keys in the order in which prelude.lua takes them.

@@ -15,9 +15,17 @@ type Start struct {
 // Started notes in the audit trail that a process began, and whether the policy or
 // the keys are others than those of the process that began before it.
 func (s *Store) Started(ctx context.Context, start Start) error {
-	keys := s.keys().move("", s.keys().name("started"))
-	if _, err := s.run(ctx, startedScript, "", Actor{Via: "bot"}, keys, start.Version, start.Config, s.Policy.Digest(), start.Keys); err != nil {
+	if _, err := s.run(ctx, startedScript, "", Actor{Via: "bot"}, s.keys().move("", s.keys().started()), start.Version, start.Config, s.Policy.Digest(), start.Keys); err != nil {
 		return fmt.Errorf("note the start: %w", err)
+	}
+	return nil
+}
+
+// Rekeyed notes in the audit trail that a process goes on with other keys. Keys are
+// as in Start.
+func (s *Store) Rekeyed(ctx context.Context, keys string) error {
+	if _, err := s.run(ctx, rekeyedScript, "", Actor{Via: "bot"}, s.keys().move("", s.keys().started()), keys); err != nil {
+		return fmt.Errorf("note other keys: %w", err)
 	}
 	return nil
 }

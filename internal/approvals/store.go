@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,6 +43,7 @@ type Store struct {
 	Team      string // the Slack workspace
 	Policy    Policy
 	Retention time.Duration // how long a decided request stays in history
+	MostOpen  int           // requests that one person may have under way; 0: any number
 	Log       *slog.Logger  // nil is silent
 
 	// Observe is told of each entry that this store adds to the audit trail, with the request
@@ -59,8 +61,9 @@ type Store struct {
 
 // Actor is who does something, and by way of what (card, command, modal…).
 type Actor struct {
-	User string // a Slack user ID; empty: the bot itself
-	Via  string
+	User  string // a Slack user ID; empty: the bot itself
+	Human string // the same for all accounts of one person; empty: not known
+	Via   string
 }
 
 // Errors that tell the person who asked why nothing happened.
@@ -68,6 +71,8 @@ var (
 	ErrNotFound     = errors.New("there is no such request")
 	ErrOwnRequest   = errors.New("the requester cannot decide on their own request")
 	ErrNotRequester = errors.New("only the requester can cancel a request")
+	ErrSameHuman    = errors.New("this person asked for it, or has approved it, with another account")
+	ErrTooMany      = errors.New("this person has too many requests under way")
 	ErrVotedAlready = errors.New("this person has approved it already")
 	ErrTooLate      = errors.New("it is too late to retry: the new values are wiped")
 )
@@ -83,7 +88,8 @@ func (e *StateError) Error() string {
 // Submit keeps a new request with its secrets sealed. ID, team and terms are filled
 // in. The same view submitted again finds the request it made. What the policy says
 // about requester and type is the caller's to look at; projects that it does not
-// let go together are a *MixedError.
+// let go together are a *MixedError, and one more than the requester may have is
+// ErrTooMany.
 func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Settings, sub Submission, by Actor) (*Request, error) {
 	sub.ID, sub.Team, sub.Requester = RequestID(s.Team, viewID), s.Team, by.User
 	var err error
@@ -100,7 +106,7 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 	if err != nil {
 		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
 	}
-	lists := []string{s.keys().person(sub.Requester)}
+	lists := []string{s.keys().underWay(sub.Requester), s.keys().person(sub.Requester)}
 	for _, p := range sub.Targets {
 		lists = append(lists, s.keys().project(p.ID))
 	}
@@ -109,13 +115,23 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 	defer span.End()
 	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...),
 		doc, digest, sealed, sub.TTL.Milliseconds(), (sub.TTL + slack).Milliseconds(), sub.Needed,
-		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx))
+		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx), by.Human, s.mostOpen())
 	noted(span, reply, err)
+	if err == nil && reply.word == "many" {
+		err = ErrTooMany
+	}
 	if err != nil {
 		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
 	}
 	s.moved(reply.request)
 	return reply.request, nil
+}
+
+func (s *Store) mostOpen() int {
+	if s.MostOpen <= 0 {
+		return math.MaxInt32
+	}
+	return s.MostOpen
 }
 
 // known reduces the new secrets to what may be known of them.
@@ -145,7 +161,7 @@ func (s *Submission) change() string {
 // Whether the person is an approver is the caller's to know.
 func (s *Store) Approve(ctx context.Context, id string, by Actor) (*Request, error) {
 	return s.act(ctx, Approve, approveScript, id, by,
-		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds())
+		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds(), by.Human)
 }
 
 // Deny ends a pending request.
@@ -184,6 +200,8 @@ func (s *Store) act(ctx context.Context, event Event, script *redis.Script, id s
 		return reply.request, ErrOwnRequest
 	case "not_requester":
 		return reply.request, ErrNotRequester
+	case "same":
+		return reply.request, ErrSameHuman
 	case "again":
 		return reply.request, ErrVotedAlready
 	case "late":
@@ -194,9 +212,12 @@ func (s *Store) act(ctx context.Context, event Event, script *redis.Script, id s
 	}
 }
 
+// mostRefusals is how many refusals of one person the trail takes a minute.
+const mostRefusals = 20
+
 // Refuse notes in the audit trail that somebody tried what they may not.
 func (s *Store) Refuse(ctx context.Context, id string, by Actor, tried, why string) error {
-	if _, err := s.run(ctx, refuseScript, id, by, s.keys().move(id), tried, why); err != nil {
+	if _, err := s.run(ctx, refuseScript, id, by, s.keys().move(id, s.keys().refused(by.User)), tried, why, mostRefusals); err != nil {
 		return fmt.Errorf("note a refused %s of request %s: %w", tried, id, err)
 	}
 	return nil

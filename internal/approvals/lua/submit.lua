@@ -1,20 +1,30 @@
 -- submit.lua: keeps a new request. The same one again (Slack delivered its submission twice) changes nothing.
--- KEYS  8… the lists of its requester and its projects
+-- KEYS  8 what its requester has under way  9… the lists of its requester and its projects
 -- ARGV  5 submission, JSON  6 its digest  7 sealed secrets  8 ms to wait for approvers  9 ms to keep the secrets
 --       10 approvers needed  11 ms to keep list entries  12 ms after which it is shown even if Atlas has not been read
 --       13 the change, redacted, for the audit trail  14 traceparent; empty: it is not traced
--- Answers 'ok' or 'exists'.
+--       15 the person behind the requester's account; empty: not known  16 how many somebody may have under way
+-- Answers 'ok', 'exists', or 'many' (the requester has so many under way).
 if redis.call('EXISTS', REQUEST) == 1 then return answer('exists') end
+-- What is decided is taken out here, so that no other move has to know this list. It never holds more than ARGV 16.
+local under_way = 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], '-inf', '+inf')) do
+  if redis.call('ZSCORE', OPEN, id) then under_way = under_way + 1 else redis.call('ZREM', KEYS[8], id) end
+end
+if under_way >= tonumber(ARGV[16]) then return answer('many') end
+redis.call('ZADD', KEYS[8], ms(NOW), ID)
+redis.call('PEXPIRE', KEYS[8], ARGV[11])
 redis.call('HSET', REQUEST, 'doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitted', 'version', 1, 'requester', WHO,
   'needed', ARGV[10], 'created', ms(NOW), 'expires', ms(NOW + ARGV[8]))
 redis.call('SET', SEALED, ARGV[7], 'PX', ARGV[9])
 redis.call('ZADD', OPEN, ms(NOW), ID)
-for i = 8, #KEYS do
+for i = 9, #KEYS do
   redis.call('ZADD', KEYS[i], ms(NOW), ID)
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ms(NOW - ARGV[11]))
 end
 redis.call('ZADD', DUE, ms(NOW), ID)
 redis.call('ZADD', SHOW, ms(NOW + ARGV[12]), ID)
+if ARGV[15] ~= '' then redis.call('HSET', REQUEST, 'human', ARGV[15]) end
 if ARGV[14] ~= '' then redis.call('HSET', REQUEST, 'traceparent', ARGV[14]) end
 audit('submit', 'change', ARGV[13])
 return answer('ok')
