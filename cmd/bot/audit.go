@@ -27,7 +27,7 @@ const (
 // trailFilter says which entries of the audit trail to print.
 type trailFilter struct {
 	request, user, project string
-	since                  time.Time
+	since, until           time.Time
 
 	concerned map[string]bool // requests that name the project
 }
@@ -99,6 +99,10 @@ func parseTrailFilter(args []string) (*trailFilter, error) {
 		filter.since, err = parseSince(value, time.Now())
 		return err
 	})
+	flags.Func("until", "a time, or how long ago", func(value string) (err error) {
+		filter.until, err = parseSince(value, time.Now())
+		return err
+	})
 	return filter, parseFlags(flags, args)
 }
 
@@ -134,6 +138,9 @@ func exportTrail(ctx context.Context, store *approvals.Store, filter *trailFilte
 		}
 		for i := range entries {
 			after = entries[i].ID
+			if !filter.until.IsZero() && !entries[i].At.Before(filter.until) {
+				return nil
+			}
 			if !filter.wants(&entries[i]) {
 				continue
 			}

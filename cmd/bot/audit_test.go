@@ -60,6 +60,8 @@ func TestExportTrail(t *testing.T) {
 		{"one person", []string{"-user", "U0SAM"}, []string{"submit " + second.ID}},
 		{"one project by name", []string{"-project", "PAYMENTS"}, []string{"submit " + first.ID, "cancel " + first.ID}},
 		{"one project by ID", []string{"-project", search.ID}, []string{"submit " + second.ID}},
+		{"until an hour ago", []string{"-until", "1h"}, nil},
+		{"until tomorrow", []string{"-until", time.Now().Add(24 * time.Hour).Format(time.RFC3339)}, []string{"submit " + first.ID, "submit " + second.ID, "cancel " + first.ID}},
 		{"the last hour", []string{"-since", "1h"}, []string{"submit " + first.ID, "submit " + second.ID, "cancel " + first.ID}},
 		{"from a day on", []string{"-since", "2199-01-01"}, nil},
 		{"both", []string{"-user", "U0MIRA", "-project", "search"}, nil},

@@ -60,7 +60,7 @@ func check(ctx context.Context, cfg *config, wrong error, stdout io.Writer) erro
 	team := checkSlack(ctx, r, cfg)
 	checkRedis(ctx, r, cfg, team)
 	checkInteractivity(ctx, r, cfg, team)
-	r.ok("sealing keyset", "%s", describeKeys(cfg.sealer))
+	checkKeys(ctx, r, cfg, team)
 	checkAtlas(ctx, r, cfg)
 	checkTraces(ctx, r, cfg)
 	switch {

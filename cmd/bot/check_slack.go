@@ -16,7 +16,7 @@ import (
 )
 
 // scopes are what the bot token needs.
-var scopes = []string{"commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read"}
+var scopes = []string{"commands", "chat:write", "users:read", "users:read.email", "usergroups:read", "channels:read", "groups:read"}
 
 // slackCheck looks at Slack through one client.
 type slackCheck struct {

@@ -88,7 +88,7 @@ func TestCheck(t *testing.T) {
 			},
 			code: exitFault,
 			want: map[string]string{
-				"slack scopes":      "fail missing: usergroups:read, channels:read: add them",
+				"slack scopes":      "fail missing: users:read.email, usergroups:read, channels:read: add them",
 				"approvals channel": "fail C0APPROVAL missing_scope: add the scope channels:read", "approver S0APPROVE1": "add the scope usergroups:read",
 				"approvers": "warn at least 0 people",
 			},

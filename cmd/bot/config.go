@@ -37,6 +37,8 @@ type config struct {
 	SealingKeyset     secret.Text   `env:"SEALING_KEYSET"`
 	ApprovalTTL       time.Duration `env:"APPROVAL_TTL, default=1h"`
 	ApprovalsRequired int           `env:"APPROVALS_REQUIRED, default=1"`
+	RequestsPerPerson int           `env:"REQUESTS_PER_PERSON, default=20"`
+	FormsPerMinute    int           `env:"FORMS_PER_MINUTE, default=20"`
 	PolicyFile        string        `env:"POLICY_FILE"`
 	Retention         time.Duration `env:"RETENTION, default=2160h"`
 	HTTPAddr          string        `env:"HTTP_ADDR, default=:8080"`
@@ -45,6 +47,7 @@ type config struct {
 
 	redis  *redisTarget
 	sealer *secret.Sealer
+	keyset string // the file that holds the keyset; empty: it came with the environment
 	policy policyFile
 	digest string     // of all that is no secret
 	spans  *collector // nil: nothing is traced
@@ -116,7 +119,7 @@ func readConfig(ctx context.Context, env envconfig.Lookuper) (*config, error) {
 	for _, hint := range hints {
 		cfg.hints = append(cfg.hints, hint.name+" "+hint.says)
 	}
-	cfg.digest = digestOf(source.get)
+	cfg.digest, cfg.keyset = digestOf(source.get), source.get("SEALING_KEYSET_FILE")
 	var err error // both were checked above
 	if cfg.redis, err = parseRedisURL(cfg.RedisURL.Reveal()); err != nil {
 		return nil, fmt.Errorf("REDIS_URL %w", err)

@@ -179,6 +179,8 @@ func TestReadConfigOneProblem(t *testing.T) {
 		{"RETENTION", "-1h", "1s or more"},
 		{"APPROVALS_REQUIRED", "0", "whole number"},
 		{"APPROVALS_REQUIRED", "two", "whole number"},
+		{"REQUESTS_PER_PERSON", "0", "whole number"},
+		{"FORMS_PER_MINUTE", "-1", "whole number"},
 		{"HTTP_ADDR", "8080", "host:port"},
 		{"HTTP_ADDR", "localhost:http", "host:port"},
 		{"LOG_LEVEL", "verbose", "one of debug, info, warn, error"},

@@ -35,7 +35,7 @@ var chapters = []struct {
 		},
 	},
 	{"What is kept", "", []string{"REDIS_URL", "SEALING_KEYSET", "RETENTION"}},
-	{"Approval", "", []string{"APPROVAL_TTL", "APPROVALS_REQUIRED", "POLICY_FILE"}},
+	{"Approval", "", []string{"APPROVAL_TTL", "APPROVALS_REQUIRED", "REQUESTS_PER_PERSON", "FORMS_PER_MINUTE", "POLICY_FILE"}},
 	{"The process", "", []string{"HTTP_ADDR", "LOG_LEVEL", "LOG_FORMAT"}},
 }
 
@@ -98,8 +98,8 @@ var details = map[string]detail{
 	},
 	"SEALING_KEYSET": {
 		form: "a keyset", example: "bot keyset new", made: true, refused: []string{"secret"},
-		later: "Another one than that of the other replicas, or a new one while requests wait: those fail with nothing changed, and have to be made again. " +
-			"Lost: the same. [Rotate it](operations.md#rotate-credentials) with `bot keyset rotate`.",
+		later: "One without the key that sealed what waits: such a request waits ten minutes for it, then fails with nothing changed, and has to be made again. " +
+			"A file that no longer holds a keyset: the log says so, and the keyset of before stays. [Rotate it](operations.md#rotate-credentials) with `bot keyset rotate`.",
 	},
 	"RETENTION": {
 		form: "a duration", example: "2160h", refused: []string{"90d"},
@@ -112,6 +112,14 @@ var details = map[string]detail{
 	"APPROVALS_REQUIRED": {
 		form: "a whole number", example: "2", refused: []string{"0"},
 		later: "More than there are approvers beside the requester: no request can be approved.",
+	},
+	"REQUESTS_PER_PERSON": {
+		form: "a whole number", example: "20", refused: []string{"0"},
+		later: "Too low for one who rotates a key in many projects, one request each: the form says so and keeps what was typed. One request takes twenty projects.",
+	},
+	"FORMS_PER_MINUTE": {
+		form: "a whole number", example: "20", refused: []string{"many"},
+		later: "Too low: whoever opens forms one after the other is asked to wait a minute.",
 	},
 	"POLICY_FILE": {
 		form: "a path", example: "/etc/atlas-integration-bot/policy.yaml",

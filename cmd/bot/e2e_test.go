@@ -112,7 +112,7 @@ func newWorldOf(t *testing.T, like slacksim.Options, atlasLike atlassim.Options,
 		"SLACK_APPROVALS_CHANNEL": approvals, "SLACK_APPROVERS": jo + "," + kim,
 		"MONGODB_ATLAS_CLIENT_ID": sim.ClientID(), "MONGODB_ATLAS_CLIENT_SECRET": sim.ClientSecret(),
 		"MONGODB_ATLAS_BASE_URL": sim.URL(), "REDIS_URL": w.redis.URL, "SEALING_KEYSET": keyset.Reveal(),
-		"LOG_LEVEL": "debug",
+		"LOG_LEVEL": "debug", "REQUESTS_PER_PERSON": "100000", "FORMS_PER_MINUTE": "100000", // tests are faster than people
 	}
 	for _, edit := range edits {
 		edit(w)
@@ -130,14 +130,40 @@ type process struct {
 
 // logs keeps what a process printed.
 type logs struct {
-	guard sync.Mutex
-	text  bytes.Buffer
+	guard   sync.Mutex
+	text    bytes.Buffer
+	written chan struct{} // closed by the next line; nil: nobody waits
 }
 
 func (l *logs) Write(p []byte) (int, error) {
 	l.guard.Lock()
 	defer l.guard.Unlock()
+	if l.written != nil {
+		close(l.written)
+		l.written = nil
+	}
 	return l.text.Write(p)
+}
+
+// wait waits for words behind the first so many bytes.
+func (l *logs) wait(ctx context.Context, after int, words string) error {
+	for {
+		l.guard.Lock()
+		found := strings.Contains(l.text.String()[after:], words)
+		if l.written == nil {
+			l.written = make(chan struct{})
+		}
+		written := l.written
+		l.guard.Unlock()
+		if found {
+			return nil
+		}
+		select {
+		case <-written:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (l *logs) String() string {

@@ -17,7 +17,8 @@ Usage: bot [subcommand]
   check           try everything that is configured, one line each
   keyset new      make a keyset that seals values while they wait for approval
   keyset rotate   give the current keyset (SEALING_KEYSET, or stdin) a new primary key
-  audit export    print the audit trail as JSON Lines; -request, -user, -project, -since narrow it down
+  keyset remove   take a key out of it, by its number, when ` + "`bot check`" + ` says that nothing needs it
+  audit export    print the audit trail as JSON Lines; -request, -user, -project, -since, -until narrow it down
   audit verify    check an exported trail (a file, or stdin), without Slack or Redis; -head HASH must be in it
   audit receipt   print all that is known of one request, as JSON
   version         print the version

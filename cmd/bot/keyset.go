@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/sethvargo/go-envconfig"
@@ -31,9 +32,27 @@ func rotateKeyset(env envconfig.Lookuper, stdin io.Reader, stdout, stderr io.Wri
 	if err != nil {
 		return fmt.Errorf("rotate the keyset: %w", err)
 	}
-	return printKeyset(rotated, stdout, stderr, "Replace SEALING_KEYSET by the line above and restart every replica.\n"+
-		"The older keys stay, so what waits for approval still opens. Until every replica has the new keyset,\n"+
-		"those with the old one cannot open what those with the new one seal; such requests fail and have to be made again.")
+	return printKeyset(rotated, stdout, stderr, "Replace SEALING_KEYSET by the line above. If a file holds it, every replica takes it up within seconds; else restart them.\n"+
+		"The older keys stay, so what waits for approval still opens. A replica that is late leaves what the others\n"+
+		"seal to them for ten minutes. `bot check` says when an older key is needed no more.")
+}
+
+// removeKey prints the current keyset without one of its keys.
+func removeKey(typed string, env envconfig.Lookuper, stdin io.Reader, stdout, stderr io.Writer) error {
+	id, err := strconv.ParseUint(typed, 10, 32)
+	if err != nil {
+		return misuse("a key is named by its number, as `bot check` prints it")
+	}
+	current, err := currentKeyset(env, stdin)
+	if err != nil {
+		return err
+	}
+	reduced, err := secret.RemoveKey(current, uint32(id))
+	if err != nil {
+		return fmt.Errorf("remove a key: %w", err)
+	}
+	return printKeyset(reduced, stdout, stderr, "Replace SEALING_KEYSET by the line above, but only when `bot check` says that nothing needs the key:\n"+
+		"a request that was sealed with it cannot be applied, and has to be made again.")
 }
 
 // currentKeyset takes the keyset from SEALING_KEYSET or its file, else from stdin.
@@ -52,7 +71,7 @@ func currentKeyset(env envconfig.Lookuper, stdin io.Reader) (secret.Text, error)
 		value = strings.TrimSpace(string(piped))
 	}
 	if value == "" {
-		return secret.Text{}, misuse("there is no keyset to rotate: set SEALING_KEYSET or SEALING_KEYSET_FILE, or pipe it in")
+		return secret.Text{}, misuse("there is no keyset: set SEALING_KEYSET or SEALING_KEYSET_FILE, or pipe it in")
 	}
 	return secret.New(value), nil
 }

@@ -117,13 +117,15 @@ func dispatch(ctx context.Context, args []string, env envconfig.Lookuper, stdin 
 }
 
 func keysetCommand(args []string, env envconfig.Lookuper, stdin io.Reader, stdout, stderr io.Writer) error {
-	switch strings.Join(args, " ") {
-	case "new":
+	switch {
+	case len(args) == 1 && args[0] == "new":
 		return newKeyset(stdout, stderr)
-	case "rotate":
+	case len(args) == 1 && args[0] == "rotate":
 		return rotateKeyset(env, stdin, stdout, stderr)
+	case len(args) == 2 && args[0] == "remove":
+		return removeKey(args[1], env, stdin, stdout, stderr)
 	default:
-		return misuse("say `bot keyset new` or `bot keyset rotate`")
+		return misuse("say `bot keyset new`, `bot keyset rotate` or `bot keyset remove ID`")
 	}
 }
 

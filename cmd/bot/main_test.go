@@ -117,6 +117,35 @@ func describeID(key secret.KeyInfo) string {
 	return strconv.FormatUint(uint64(key.ID), 10)
 }
 
+func TestKeysetRemove(t *testing.T) {
+	t.Parallel()
+	nothing := envconfig.MapLookuper(nil)
+	made := runBot(t.Context(), nothing, "", "keyset", "new")
+	rotated := runBot(t.Context(), nothing, made.stdout, "keyset", "rotate")
+	before, err := secret.NewSealer(secret.New(made.stdout))
+	require.NoError(t, err)
+	old := strconv.FormatUint(uint64(before.Keys()[0].ID), 10)
+	reduced := runBot(t.Context(), nothing, rotated.stdout, "keyset", "remove", old)
+	require.Equal(t, exitOK, reduced.code)
+	after, err := secret.NewSealer(secret.New(reduced.stdout))
+	require.NoError(t, err)
+	assert.Len(t, after.Keys(), 1)
+	assert.Contains(t, reduced.stderr, "no other keys")
+
+	for typed, says := range map[string]string{
+		strconv.FormatUint(uint64(after.Keys()[0].ID), 10): "is the primary key, which seals: rotate first",
+		old: "the keyset has no key " + old,
+	} {
+		refused := runBot(t.Context(), nothing, reduced.stdout, "keyset", "remove", typed)
+		assert.Equal(t, exitFault, refused.code)
+		assert.Contains(t, refused.stderr, says)
+		assert.Empty(t, refused.stdout)
+	}
+	wrong := runBot(t.Context(), nothing, reduced.stdout, "keyset", "remove", "the old one")
+	assert.Equal(t, exitUsage, wrong.code)
+	assert.Contains(t, wrong.stderr, "named by its number")
+}
+
 func TestKeysetRotateRefuses(t *testing.T) {
 	t.Parallel()
 	nothing := runBot(t.Context(), envconfig.MapLookuper(nil), "\n", "keyset", "rotate")

@@ -102,24 +102,25 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	}
 	defer closeAtlas(ctx, admin, log)
 	store := &approvals.Store{
-		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, Policy: cfg.policies(), Retention: cfg.Retention,
+		Redis: rdb, Sealer: cfg.sealer, Team: self.TeamID, Policy: cfg.policies(), Retention: cfg.Retention, MostOpen: cfg.RequestsPerPerson,
 		Log: log, Observe: state.metrics.audited, Claimed: state.metrics.claimed, Trace: spans.tracer,
 	}
 	state.metrics.watch(store.Undecided)
 	bot := &commands.Bot{
 		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID, Workspace: self.URL,
-		Channel: cfg.SlackApprovalsChannel, Projects: cfg.AtlasProjects, Dropped: state.metrics.foreign, Trace: spans.tracer,
+		Channel: cfg.SlackApprovalsChannel, Projects: cfg.AtlasProjects, FormsPerMinute: cfg.FormsPerMinute, Dropped: state.metrics.foreign, Trace: spans.tracer,
 	}
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)
 	state.fit(func() error { return standing(sockets) }, func() error { return stuck(store) })
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return noteStart(ctx, store, cfg, log) })
+	g.Go(func() error { return noteKeys(ctx, store, cfg, log) })
 	g.Go(func() error { return sockets.Run(ctx) })
 	g.Go(func() error { return (&approvals.Reconciler{Store: store, Atlas: admin}).Run(ctx) })
 	g.Go(func() error { return (&approvals.Projector{Store: store, Notifier: bot}).Run(ctx) })
 	g.Go(func() error { return (&approvals.Homes{Store: store, Draw: bot.ShowHome}).Run(ctx) })
+	g.Go(func() error { return (&approvals.Heads{Store: store, Post: bot.PostHead}).Run(ctx) })
 	return g.Wait()
 }
 

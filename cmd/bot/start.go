@@ -15,13 +15,27 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
 )
 
-// noteStart puts into the audit trail with what this process began, again and again
-// while Redis is away. Nothing waits for it.
+// noteTime is how long one entry of the trail may take.
+const noteTime = 2 * time.Second
+
+// noteKeys puts into the audit trail with what this process began, and from then on
+// which other keys it takes up.
+func noteKeys(ctx context.Context, store *approvals.Store, cfg *config, log *slog.Logger) error {
+	if err := noteStart(ctx, store, cfg, log); err != nil {
+		return err
+	}
+	if cfg.keyset == "" {
+		return nil
+	}
+	follower := &keysetFollower{path: cfg.keyset, sealer: cfg.sealer, note: store.Rekeyed, log: log, noted: keyIDs(cfg.sealer)}
+	return follower.run(ctx)
+}
+
+// noteStart notes the start, again and again while Redis is away. Nothing waits for it.
 func noteStart(ctx context.Context, store *approvals.Store, cfg *config, log *slog.Logger) error {
-	const callTime = 2 * time.Second
 	start := approvals.Start{Version: buildVersion(), Config: cfg.digest, Keys: keyIDs(cfg.sealer)}
 	note := func() (struct{}, error) {
-		call, cancel := context.WithTimeout(ctx, callTime)
+		call, cancel := context.WithTimeout(ctx, noteTime)
 		defer cancel()
 		return struct{}{}, store.Started(call, start)
 	}

@@ -99,7 +99,7 @@ var variables = []variable{
 	},
 	{
 		name: "SEALING_KEYSET", need: required, secret: true, check: checkKeyset,
-		meaning: "Keyset that seals new values while they wait for approval: Tink's JSON form, in base64",
+		meaning: "Keyset that seals new values while they wait for approval: Tink's JSON form, in base64. A file that changes is taken up without a restart",
 		mend:    "make one with `bot keyset new` and keep it where you keep secrets",
 	},
 	{
@@ -109,6 +109,14 @@ var variables = []variable{
 	{
 		name: "APPROVALS_REQUIRED", fallback: "1", check: between(1, 100),
 		meaning: "How many different people must approve",
+	},
+	{
+		name: "REQUESTS_PER_PERSON", fallback: "20", check: between(1, 100_000),
+		meaning: "How many requests one person may have under way at a time",
+	},
+	{
+		name: "FORMS_PER_MINUTE", fallback: "20", check: between(1, 100_000),
+		meaning: "How many forms one person may have opened within a minute, by each replica",
 	},
 	{
 		name: "POLICY_FILE",

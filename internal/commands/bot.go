@@ -45,6 +45,8 @@ type Bot struct {
 	Channel   string          // where cards go
 	Projects  []atlas.Project // the only ones offered and accepted; empty: all that the credentials see
 
+	FormsPerMinute int // that one person may have opened here; 0: any number
+
 	// Dropped is told of every payload of another workspace or app; may be nil.
 	Dropped func(reason string)
 
@@ -54,6 +56,7 @@ type Bot struct {
 	projects projectList
 	choices  choices
 	pauses   pauses
+	openings openings
 }
 
 // An Ack answers an envelope, once. Its error says that Slack did not get it.

@@ -48,13 +48,18 @@ func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack A
 		b.refused(ctx, id, by, what, who)
 		return
 	}
+	if err := b.identify(before, &by); err != nil {
+		b.acked(ctx, ack, nil)
+		b.answer(ctx, i, modals.MayNotDecide(modals.Unknown, ""))
+		return
+	}
 	call, done := context.WithTimeout(before, redisTime)
 	r, err = do(call, id, by)
 	done()
 	b.acked(ctx, ack, nil)
 	if err != nil {
 		b.answer(ctx, i, b.answerToMove(ctx, what, id, r, err, by.User))
-		if errors.Is(err, approvals.ErrOwnRequest) || errors.Is(err, approvals.ErrNotRequester) {
+		if errors.Is(err, approvals.ErrOwnRequest) || errors.Is(err, approvals.ErrNotRequester) || errors.Is(err, approvals.ErrSameHuman) {
 			b.noteRefusal(ctx, id, by, what, err.Error())
 		}
 	}

@@ -29,7 +29,11 @@ func formNotOpened() modals.Message {
 
 // openForm opens the form first, since Slack's trigger lives three seconds, and
 // fills in the current values when Atlas has given them.
-func (b *Bot) openForm(ctx context.Context, trigger string, form modals.Form, complain func(modals.Message)) {
+func (b *Bot) openForm(ctx context.Context, user, trigger string, form modals.Form, complain func(modals.Message)) {
+	if !b.openings.allow(user, b.FormsPerMinute) {
+		complain(modals.TooManyForms())
+		return
+	}
 	form.Policy = &b.Requests.Policy
 	fill := form.Type != nil && len(form.Projects) > 0
 	if fill {
@@ -239,11 +243,20 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 			return
 		}
 	}
+	if err := b.identify(before, &by); err != nil {
+		complain(modals.MayNotRequest(modals.Unknown).Text)
+		return
+	}
 	call, done := context.WithTimeout(before, redisTime)
 	defer done()
 	r, err := b.Requests.Submit(call, i.View.ID, in.Settings, approvals.Submission{
 		Targets: targets, Reason: in.Reason, Warnings: warnings,
 	}, by)
+	if errors.Is(err, approvals.ErrTooMany) {
+		complain(modals.TooManyRequests(b.Requests.MostOpen))
+		b.noteRefusal(ctx, "", by, "update", err.Error())
+		return
+	}
 	if err != nil {
 		b.log().ErrorContext(ctx, "submit", "user", by.User, "type", in.Type.Name, "error", err)
 		complain(modals.NothingSent)
@@ -274,5 +287,5 @@ func (b *Bot) newUpdate(ctx context.Context, i *interaction, id string, ack Ack)
 		}
 		form.Type, form.Projects, form.Reason = r.Catalog(), chosen(projects, ids), r.Reason
 	}
-	b.openForm(ctx, i.TriggerID, form, func(m modals.Message) { b.answer(ctx, i, m) })
+	b.openForm(ctx, i.User.ID, i.TriggerID, form, func(m modals.Message) { b.answer(ctx, i, m) })
 }

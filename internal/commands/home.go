@@ -108,5 +108,5 @@ func (b *Bot) openFromHome(ctx context.Context, i *interaction, ack Ack) {
 		b.log().WarnContext(ctx, "list projects", "error", err)
 		form.Note = atlasAwayInForm
 	}
-	b.openForm(ctx, i.TriggerID, form, func(m modals.Message) { b.answer(ctx, i, m) })
+	b.openForm(ctx, i.User.ID, i.TriggerID, form, func(m modals.Message) { b.answer(ctx, i, m) })
 }

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,8 +77,9 @@ func (b *Bot) listed(ctx context.Context, user string, lists ...[]string) modals
 	var person modals.Standing
 	member := true
 	asking, ctx := errgroup.WithContext(ctx)
-	asking.Go(func() (err error) {
-		person, err = b.people.standing(ctx, b.Slack, b.Team, user)
+	asking.Go(func() error {
+		who, err := b.people.who(ctx, b.Slack, b.Team, user)
+		person = who.standing
 		return err
 	})
 	asking.Go(func() (err error) {
@@ -101,34 +104,72 @@ func (b *Bot) listed(ctx context.Context, user string, lists ...[]string) modals
 	}
 }
 
+// identify adds to an actor the person behind the account. What it does not know it
+// leaves empty; that Slack does not answer is an error, since an account alone is
+// not enough to count by.
+func (b *Bot) identify(ctx context.Context, by *approvals.Actor) error {
+	ctx, cancel := context.WithTimeout(ctx, peopleTime)
+	defer cancel()
+	who, err := b.people.who(ctx, b.Slack, b.Team, by.User)
+	if err != nil {
+		b.log().WarnContext(ctx, "ask slack who somebody is", "user", by.User, "error", slackFault(err))
+		return err
+	}
+	by.Human = who.human
+	return nil
+}
+
 // people remembers for a minute what Slack said about people and user groups.
 type people struct {
-	users  memory[modals.Standing]
+	users  memory[person]
 	groups memory[[]string]
 }
 
-func (p *people) standing(ctx context.Context, api *slack.Client, team, user string) (modals.Standing, error) {
-	return p.users.get(user, func() (modals.Standing, error) {
+// person is what Slack says of an account.
+type person struct {
+	standing modals.Standing
+	human    string // see human
+}
+
+func (p *people) who(ctx context.Context, api *slack.Client, team, user string) (person, error) {
+	return p.users.get(user, func() (person, error) {
 		u, err := api.GetUserInfoContext(ctx, user)
 		if err != nil {
 			if refused(err, "user_not_found", "user_not_visible") {
-				return modals.Stranger, nil
+				return person{standing: modals.Stranger}, nil
 			}
-			return modals.Unknown, fmt.Errorf("users.info %s: %w", user, err)
+			return person{standing: modals.Unknown}, fmt.Errorf("users.info %s: %w", user, err)
 		}
-		switch {
-		case u.IsStranger || u.TeamID != team:
-			return modals.Stranger, nil
-		case u.Deleted:
-			return modals.Deactivated, nil
-		case u.IsBot || u.IsAppUser && u.IsWorkflowBot:
-			return modals.Bot, nil
-		case u.IsRestricted || u.IsUltraRestricted:
-			return modals.Guest, nil
-		default:
-			return may, nil
-		}
+		return person{standingOf(u, team), human(u.Profile.Email)}, nil
 	})
+}
+
+func standingOf(u *slack.User, team string) modals.Standing {
+	switch {
+	case u.IsStranger || u.TeamID != team:
+		return modals.Stranger
+	case u.Deleted:
+		return modals.Deactivated
+	case u.IsBot || u.IsAppUser && u.IsWorkflowBot:
+		return modals.Bot
+	case u.IsRestricted || u.IsUltraRestricted:
+		return modals.Guest
+	default:
+		return may
+	}
+}
+
+// human is a digest of where somebody's mail goes: the same for two accounts of one
+// person. What stands behind a plus does not change where mail goes, and is how
+// people make a second account.
+func human(email string) string {
+	box, domain, ok := strings.Cut(strings.ToLower(strings.TrimSpace(email)), "@")
+	box, _, _ = strings.Cut(box, "+")
+	if !ok || box == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(box + "@" + domain))
+	return hex.EncodeToString(sum[:16])
 }
 
 // onList reports whether the user stands on the list or in one of its groups. A

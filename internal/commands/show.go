@@ -14,6 +14,18 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
 )
 
+// PostHead posts where the audit trail ends.
+func (b *Bot) PostHead(ctx context.Context, head approvals.Head) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*answerTime)
+	defer cancel()
+	m := modals.TrailHead(head)
+	_, _, err := b.Slack.PostMessageContext(ctx, b.Channel, slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...))
+	if err != nil {
+		return errors.New("slack: " + slackFault(err))
+	}
+	return nil
+}
+
 // Show posts or updates a message about a request. It is the bot's side of
 // approvals.Notifier; a reference is "channel:timestamp".
 func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kind, ref string) (string, error) {

@@ -105,7 +105,7 @@ func (b *Bot) update(ctx context.Context, c *slashCommand, rest string, ack Ack)
 		b.refused(ctx, "", approvals.Actor{User: c.UserID, Via: "command"}, "update", who)
 		return
 	}
-	b.openForm(ctx, c.TriggerID, form, func(m modals.Message) { b.respond(ctx, c.ResponseURL, c.UserID, c.ChannelID, m) })
+	b.openForm(ctx, c.UserID, c.TriggerID, form, func(m modals.Message) { b.respond(ctx, c.ResponseURL, c.UserID, c.ChannelID, m) })
 }
 
 // parseUpdate reads "[project] [TYPE]", in either order; project and type may be

@@ -40,6 +40,24 @@ func VotedAlready(r *approvals.Request) Message {
 	return Say(text)
 }
 
+// SameHuman answers somebody who asked for a request, or has approved it, with
+// another account.
+func SameHuman(r *approvals.Request) Message {
+	return Say(fmt.Sprintf("To update %s takes different people, and Slack has this account and one that asked for it or has approved it under "+
+		"the same e-mail address. Nothing was counted; somebody else has to decide.", subject(r)))
+}
+
+// TooManyRequests says in the form why one more request is not taken.
+func TooManyRequests(most int) string {
+	return fmt.Sprintf("Nothing was sent: %s of yours are under way, and that is as many as one person may have. "+
+		"Wait until one is decided, or take one back with /atlas-integration cancel. What you typed is still here.", count(most, "request"))
+}
+
+// TooManyForms answers somebody who opens one form after the other.
+func TooManyForms() Message {
+	return Say("You have opened many forms within a minute, so this one was not opened. Nothing was changed. Try again in a minute.")
+}
+
 // TooLate answers somebody who retries a request whose new values are wiped.
 func TooLate(r *approvals.Request) Message {
 	return Say(fmt.Sprintf("It is too late to retry: the new values for %s are wiped. Nothing was sent. Make a new request.", subject(r)))
@@ -65,6 +83,8 @@ func Refusal(r *approvals.Request, err error) (m Message, ok bool) {
 		return OwnRequest(r), true
 	case errors.Is(err, approvals.ErrNotRequester):
 		return NotRequester(r), true
+	case errors.Is(err, approvals.ErrSameHuman):
+		return SameHuman(r), true
 	case errors.Is(err, approvals.ErrVotedAlready):
 		return VotedAlready(r), true
 	case errors.Is(err, approvals.ErrTooLate):

@@ -67,11 +67,15 @@ func (s *Server) usersInfo(c *call) answer {
 	case u.Invisible:
 		return no("user_not_visible")
 	}
+	profile := object{"real_name": u.RealName, "display_name": u.Name, "team": u.TeamID}
+	if u.Email != "" && slices.Contains(s.scopes, "users:read.email") {
+		profile["email"] = u.Email
+	}
 	return ok(object{"user": object{
 		"id": u.ID, "team_id": u.TeamID, "name": u.Name, "real_name": u.RealName, "deleted": u.Deleted, "tz": u.TZ,
 		"is_bot": u.IsBot, "is_restricted": u.IsRestricted || u.IsUltraRestricted, "is_ultra_restricted": u.IsUltraRestricted,
 		"is_stranger": u.IsStranger, "is_app_user": false, "updated": 1795424000,
-		"profile": object{"real_name": u.RealName, "display_name": u.Name, "team": u.TeamID},
+		"profile": profile,
 	}})
 }
 

@@ -13,7 +13,7 @@ const (
 
 // A User is somebody whom users.info knows.
 type User struct {
-	ID, Name, RealName, TeamID, TZ                              string
+	ID, Name, RealName, TeamID, TZ, Email                       string
 	Deleted, IsBot, IsRestricted, IsUltraRestricted, IsStranger bool
 	Invisible                                                   bool // the app may not see them: user_not_visible
 }
@@ -29,7 +29,7 @@ type Channel struct {
 func (c *Channel) has(user string) bool { return slices.Contains(c.Members, user) }
 
 // defaultScopes are those of the app's manifest.
-var defaultScopes = []string{"commands", "chat:write", "users:read", "usergroups:read", "channels:read", "groups:read"}
+var defaultScopes = []string{"commands", "chat:write", "users:read", "users:read.email", "usergroups:read", "channels:read", "groups:read"}
 
 func (s *Server) populate() {
 	for _, u := range []User{
@@ -46,6 +46,9 @@ func (s *Server) populate() {
 			u.TeamID = TeamID
 		}
 		u.TZ = "Europe/London"
+		if !u.IsBot {
+			u.Email = u.Name + "@oncall.example.com"
+		}
 		s.users[u.ID] = &u
 	}
 	members := []string{BotUserID, "U0ENGINEER", "U0ENGINE2", "U0APPROVER", "U0APPROV2", "U0GUEST001"}
