@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"time"
@@ -11,6 +12,7 @@ import (
 // atlasTransport is one pool of connections for all calls of Atlas.
 func atlasTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http documents its type
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	t.TLSHandshakeTimeout = 5 * time.Second
 	t.MaxIdleConnsPerHost = 8
 	t.MaxResponseHeaderBytes = 64 << 10

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,19 +20,36 @@ const slackTime = 10 * time.Second
 // slackTransport is one pool of connections for all calls of Slack.
 func slackTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http documents its type
-	t.MaxIdleConnsPerHost = 16                           // a busy minute draws many messages side by side
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	t.MaxResponseHeaderBytes = 64 << 10
+	t.MaxIdleConnsPerHost = 16 // a busy minute draws many messages side by side
 	t.ResponseHeaderTimeout = slackTime
 	return t
 }
 
 // slackHTTP is the client that all calls of Slack go through. It follows no
-// redirects: a token must not travel to a host that nobody configured.
+// redirects: a token must not travel to a host that nobody configured. No answer of
+// Slack's is as long as mostOfSlack, so one that is does not fill the memory.
 func slackHTTP(transport http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport:     transport,
+		Transport:     bounded{transport},
 		Timeout:       slackTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+const mostOfSlack = 8 << 20
+
+// bounded ends answers that are longer than mostOfSlack with an error.
+type bounded struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := b.next.RoundTrip(r)
+	if err == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, mostOfSlack)
+	}
+	return response, err //nolint:wrapcheck // whoever calls says what of
 }
 
 // slackClient makes the client of the Web API. It neither prints what it sends nor

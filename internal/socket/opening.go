@@ -2,8 +2,10 @@ package socket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -86,13 +88,18 @@ func (l *Listener) address(ctx context.Context) (string, error) {
 }
 
 func (l *Listener) dialSlack(ctx context.Context, address string) (*websocket.Conn, error) {
-	if _, err := url.Parse(address); err != nil {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
 		return nil, errors.New("dial slack: the address that it gave is none") // err quotes it, with its ticket
+	case u.Scheme == "ws" && !loopback(u.Hostname()):
+		return nil, errors.New("dial slack: the address that it gave is not of a secure socket, which is taken on loopback only")
 	}
 	dialer := websocket.Dialer{
 		Proxy:            proxy,
 		NetDialContext:   l.dial,
 		HandshakeTimeout: l.OpenTime,
+		TLSClientConfig:  &tls.Config{MinVersion: tls.VersionTLS12},
 		// Slack does not put fragments together again: a frame must fit.
 		WriteBufferSize: 32 << 10,
 	}
@@ -110,6 +117,11 @@ func (l *Listener) dialSlack(ctx context.Context, address string) (*websocket.Co
 		return nil, fmt.Errorf("dial slack: %w", err)
 	}
 	return ws, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // proxy is the proxy of the environment. Its address may hold a password, which

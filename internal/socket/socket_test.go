@@ -2,9 +2,14 @@ package socket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -265,13 +270,44 @@ func TestTheNumberOfConnectionsIsBounded(t *testing.T) {
 // TestAnAddressThatIsNone does not get into the log either.
 func TestAnAddressThatIsNone(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"", "::" + ticket, "ftp://slack.example/?" + ticket, "ws://127.0.0.1:1/?" + ticket} {
+	for _, address := range []string{"", "::" + ticket, "ftp://slack.example/?" + ticket, "ws://127.0.0.1:1/?" + ticket, "ws://slack.example/?" + ticket} {
 		l := &Listener{Opener: opener(func() (string, error) { return address, nil })}
 		require.NoError(t, l.prepare(nil))
 		_, err := l.connect(t.Context(), t.Context())
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), ticket)
 	}
+}
+
+// TestSocketsAreSecure: what Slack's address leads to has to prove that it is Slack's,
+// in a version of TLS that is worth it, and cannot send elsewhere.
+func TestSocketsAreSecure(t *testing.T) {
+	t.Parallel()
+	answered := make(chan struct{}, 10)
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answered <- struct{}{}
+		http.Redirect(w, r, "http://"+r.Host+"/?"+ticket, http.StatusFound)
+	})
+	old := httptest.NewUnstartedServer(answer)
+	old.Config.ErrorLog = log.New(io.Discard, "", 0)
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11} //nolint:gosec // to be refused
+	old.StartTLS()
+	unknown := httptest.NewUnstartedServer(answer)
+	unknown.Config.ErrorLog = log.New(io.Discard, "", 0)
+	unknown.StartTLS()
+	plain := httptest.NewServer(answer)
+	for _, tt := range []struct {
+		server *httptest.Server
+		says   string
+	}{{old, "protocol version"}, {unknown, "certificate"}, {plain, "status 302"}} {
+		t.Cleanup(tt.server.Close)
+		l := &Listener{Opener: opener(func() (string, error) { return strings.Replace(tt.server.URL, "http", "ws", 1) + "/?" + ticket, nil })}
+		require.NoError(t, l.prepare(nil))
+		_, err := l.connect(t.Context(), t.Context())
+		require.ErrorContains(t, err, tt.says)
+		assert.NotContains(t, err.Error(), ticket)
+	}
+	assert.Len(t, answered, 1, "the plain one was asked once, and its redirect not followed")
 }
 
 type opener func() (string, error)
