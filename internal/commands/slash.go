@@ -108,12 +108,18 @@ func (b *Bot) update(ctx context.Context, c *slashCommand, rest string, ack Ack)
 	b.openForm(ctx, c.UserID, c.TriggerID, form, func(m modals.Message) { b.respond(ctx, c.ResponseURL, c.UserID, c.ChannelID, m) })
 }
 
+// mostWords is more than the longest name of a project and a type have.
+const mostWords = 40
+
 // parseUpdate reads "[project] [TYPE]", in either order; project and type may be
 // of several words. What it cannot place, it returns.
 func parseUpdate(rest string, projects []atlas.Project) (*atlas.Project, *atlas.Type, string) {
 	words := strings.Fields(rest)
-	if len(words) == 0 {
+	switch {
+	case len(words) == 0:
 		return nil, nil, ""
+	case len(words) > mostWords: // each place between two of them is tried
+		return nil, nil, rest
 	}
 	if p, ok := findProject(projects, rest); ok {
 		return &p, nil, ""
