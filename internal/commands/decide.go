@@ -107,6 +107,10 @@ func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 		b.forget(ctx, i, id, err)
 		return
 	}
+	if !b.openings.allow(by.User, b.FormsPerMinute) {
+		b.answer(ctx, i, modals.TooManyForms())
+		return
+	}
 	call, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if _, err := b.Slack.OpenViewContext(call, i.TriggerID, modals.DenyView(r)); err != nil {
