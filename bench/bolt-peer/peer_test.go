@@ -1,0 +1,387 @@
+package boltpeer_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/redisd"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
+)
+
+// The peer is held to what the comparison rests on: it does the whole of the work,
+// by the same names as the bot, and breaks no rule of Slack's on the way.
+
+// People and channels of the stand-in's workspace.
+const (
+	mira      = "U0ENGINEER"
+	sam       = "U0ENGINE2"
+	jo        = "U0APPROVER"
+	kim       = "U0APPROV2"
+	approvals = "C0APPROVAL"
+	incidents = "C0INCIDENT"
+)
+
+// patience is how long a test waits for what should happen at once.
+const patience = 45 * time.Second
+
+// world is the peer and everything around it.
+type world struct {
+	slack *slacksim.Server
+	atlas *atlassim.Server
+	redis *redisd.Server
+	env   map[string]string
+	dir   string // where the peer is installed
+}
+
+func newWorld(t *testing.T, edits ...func(env map[string]string)) *world {
+	t.Helper()
+	dir := install(t)
+	slack, err := slacksim.New(slacksim.Options{NoRateLimits: true})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		for _, v := range slack.Violations() {
+			t.Errorf("the peer broke a rule of Slack's: %v", v)
+		}
+		_ = slack.Close()
+	})
+	sim, err := atlassim.New(atlassim.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = sim.Close() })
+	require.NoError(t, atlassim.DefaultWorld(sim))
+	w := &world{slack: slack, atlas: sim, redis: redisd.New(t, "--appendonly", "yes"), dir: dir}
+	w.env = map[string]string{
+		"SLACK_APP_TOKEN": slack.AppToken(), "SLACK_BOT_TOKEN": slack.BotToken(), "SLACK_API_URL": slack.APIURL(),
+		"SLACK_APPROVALS_CHANNEL": approvals, "SLACK_APPROVERS": "S0APPROVE1",
+		"MONGODB_ATLAS_CLIENT_ID": sim.ClientID(), "MONGODB_ATLAS_CLIENT_SECRET": sim.ClientSecret(),
+		"MONGODB_ATLAS_BASE_URL": sim.URL(), "REDIS_URL": w.redis.URL, "SEALING_KEYSET": "only for this test",
+		"HTTP_ADDR": freeAddr(t), "LOG_LEVEL": "debug",
+	}
+	for _, edit := range edits {
+		edit(w.env)
+	}
+	return w
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return listener.Addr().String()
+}
+
+// install gives a directory in which the peer can run. In CI there must be one.
+func install(t *testing.T) string {
+	t.Helper()
+	missing := ""
+	if _, err := exec.LookPath("node"); err != nil {
+		missing = "there is no node: install Node.js 20 or later"
+	} else if _, err := os.Stat(filepath.Join("node_modules", "ioredis")); err == nil {
+		return "."
+	} else if _, err := exec.LookPath("npm"); err != nil {
+		missing = "there is no npm: install it, then run npm ci in bench/bolt-peer"
+	} else if os.Getenv("CI") == "" {
+		missing = "the peer is not installed: run npm ci in bench/bolt-peer"
+	}
+	if missing != "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	installed.once.Do(func() { installed.dir, installed.err = npmCI(t.Context()) })
+	require.NoError(t, installed.err)
+	return installed.dir
+}
+
+var installed struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// npmCI installs a copy, so that nothing appears in the working tree.
+func npmCI(ctx context.Context) (string, error) {
+	dir, err := os.MkdirTemp("", "bolt-peer")
+	if err != nil {
+		return "", err
+	}
+	for _, pattern := range []string{"*.js", "package*.json"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		for _, name := range names {
+			content, err := os.ReadFile(name) //nolint:gosec // our own files
+			if err != nil {
+				return "", err
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				return "", err
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci: %w: %s", err, out)
+	}
+	return dir, nil
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if installed.dir != "" {
+		_ = os.RemoveAll(installed.dir) // of a run that is over
+	}
+	os.Exit(code)
+}
+
+// start runs the peer and waits until it is connected. The test's end asks it to end,
+// which it must do with exit code 0.
+func (w *world) start(t *testing.T) *logs {
+	t.Helper()
+	said := &logs{}
+	cmd := exec.Command("node", "app.js") //nolint:noctx // it is asked to end
+	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, said, said
+	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"))
+	for name, value := range w.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	before := w.slack.Connections()
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-ended:
+			assert.NoError(t, err, "SIGTERM should end it with exit code 0")
+		case <-time.After(15 * time.Second):
+			t.Error("the peer did not end within fifteen seconds of SIGTERM")
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+		if t.Failed() {
+			t.Logf("what the peer said:\n%s", said)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, w.slack.WaitConnections(ctx, before+1), "the peer did not connect:\n%s", said)
+	return said
+}
+
+// logs keeps what a process printed.
+type logs struct {
+	guard sync.Mutex
+	text  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.guard.Lock()
+	defer l.guard.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.guard.Lock()
+	defer l.guard.Unlock()
+	return l.text.String()
+}
+
+// asked is what somebody puts into the form.
+type asked struct {
+	project, kind string
+	values        map[string]any // by field name; a toggle is a bool
+	reason        string
+}
+
+// rotation is a new PagerDuty key, which ends in four digits.
+func rotation(last string) asked {
+	return asked{"payments-prod", "PAGER_DUTY", map[string]any{"region": "EU", "serviceKey": key(last)}, "rotated after INC-" + last}
+}
+
+func key(last string) string { return strings.Repeat("0", 28) + last }
+
+// ask has somebody type the command, fill in the form and submit it.
+func (w *world) ask(t *testing.T, who string, a asked) {
+	t.Helper()
+	w.command(t, who, "update "+a.project+" "+a.kind)
+	w.fill(t, who, a)
+	result := w.submit(t, who)
+	require.Empty(t, result.Errors)
+	require.True(t, result.Updated, "the form should say that the request is kept")
+}
+
+func (w *world) command(t *testing.T, who, words string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := w.slack.Person(who).Command(ctx, incidents, "/atlas-integration", words)
+	require.NoError(t, err)
+}
+
+func (w *world) fill(t *testing.T, who string, a asked) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p := w.slack.Person(who)
+	_, err := p.WaitView(ctx, func(v slacksim.View) bool {
+		return v.CallbackID == "update_integration" && !bytes.Contains(v.JSON, []byte("Reading"))
+	})
+	require.NoError(t, err)
+	kind, _ := atlas.FindType(a.kind)
+	for name, value := range a.values {
+		field, known := kind.Field(name)
+		require.True(t, known, name)
+		if field.Kind == atlas.Choice || field.Kind == atlas.Toggle {
+			require.NoError(t, p.Select(ctx, name, fmt.Sprint(value)))
+		} else {
+			require.NoError(t, p.Type(name, fmt.Sprint(value)))
+		}
+	}
+	require.NoError(t, p.Type("reason", a.reason))
+}
+
+func (w *world) submit(t *testing.T, who string) slacksim.SubmitResult {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	result, err := w.slack.Person(who).Submit(ctx)
+	require.NoError(t, err)
+	require.Empty(t, result.Trouble, "Slack did not take the peer's answer")
+	return result
+}
+
+// card waits for the card in the approvals channel that gives a reason.
+func (w *world) card(t *testing.T, state, reason string) slacksim.Message {
+	t.Helper()
+	return w.message(t, jo, approvals, state, reason)
+}
+
+func (w *world) message(t *testing.T, who, channel, state, words string) slacksim.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	m, err := w.slack.Person(who).WaitMessage(ctx, channel, func(m slacksim.Message) bool {
+		return m.ThreadTS == "" && !m.Ephemeral && stateOf(m) == state && strings.Contains(m.PlainText(), words)
+	})
+	require.NoError(t, err, "no message in %s is %q and says %q", channel, state, words)
+	return m
+}
+
+var stateWord = regexp.MustCompile(`\*(submitted|pending|approved|applying|applied|failed|rejected|denied|cancelled|expired)\*`)
+
+// stateOf is the state that a message names first.
+func stateOf(m slacksim.Message) string {
+	found := stateWord.FindStringSubmatch(m.PlainText())
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
+
+// told waits for an answer that only one person sees.
+func (w *world) told(t *testing.T, who, channel, words string) slacksim.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	m, err := w.slack.Person(who).WaitMessage(ctx, channel, func(m slacksim.Message) bool {
+		return m.Ephemeral && strings.Contains(m.PlainText(), words)
+	})
+	require.NoError(t, err, "nobody told %s %q", who, words)
+	return m
+}
+
+func (w *world) click(t *testing.T, who string, m slacksim.Message, action string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, w.slack.Person(who).Click(ctx, m, action))
+}
+
+// puts are the bodies that Atlas was sent for a target.
+func (w *world) puts(t *testing.T, project, kind string) []map[string]any {
+	t.Helper()
+	var bodies []map[string]any
+	for _, raw := range w.atlas.Puts(w.atlas.ProjectID(project), kind) {
+		var body map[string]any
+		require.NoError(t, json.Unmarshal(raw, &body))
+		bodies = append(bodies, body)
+	}
+	return bodies
+}
+
+func (w *world) unchanged(t *testing.T) {
+	t.Helper()
+	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
+}
+
+// TestEveryType: all nine types, from the command to what Atlas holds.
+func TestEveryType(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	said := w.start(t)
+	for _, kind := range atlassim.Types() {
+		want := atlassim.Sample(kind, "new")
+		delete(want, "type")
+		reason := "a new one for " + kind
+		w.ask(t, mira, asked{"payments-prod", kind, want, reason})
+		w.message(t, mira, w.slack.Person(mira).DM(), "pending", "")
+		w.click(t, jo, w.card(t, "pending", reason), "approve")
+		w.card(t, "applied", reason)
+
+		body := maps.Clone(want)
+		body["type"] = kind
+		assert.Equal(t, []map[string]any{body}, w.puts(t, "payments-prod", kind), "the PUT should be what was typed, and the only one")
+		held, there := w.atlas.Integration(w.atlas.ProjectID("payments-prod"), kind)
+		require.True(t, there)
+		for name, value := range want {
+			assert.Equal(t, value, held[name], "%s.%s", kind, name)
+		}
+		w.keptSecret(t, kind, want, said)
+	}
+}
+
+// keptSecret searches what left the peer for the secrets that were typed.
+func (w *world) keptSecret(t *testing.T, kind string, values map[string]any, said *logs) {
+	t.Helper()
+	aof, err := w.redis.AOF()
+	require.NoError(t, err)
+	places := map[string][]byte{"Slack": w.slack.Everything(), "the log": []byte(said.String()), "Redis": aof}
+	catalog, _ := atlas.FindType(kind)
+	for name, value := range values {
+		field, _ := catalog.Field(name)
+		if !field.Secret() {
+			continue
+		}
+		quoted, err := json.Marshal(value)
+		require.NoError(t, err)
+		for place, content := range places {
+			if bytes.Contains(content, []byte(fmt.Sprint(value))) || bytes.Contains(content, quoted) {
+				t.Errorf("%s.%s stands in what went to %s", kind, name, place)
+			}
+		}
+	}
+}
