@@ -49,24 +49,24 @@ async function main() {
   registerCommands(app, services);
   registerInteractions(app, services);
 
-  const health = createServer(async (request, response) => {
-    const well = request.url === '/healthz' && (await store.ping().then(() => true, () => false));
-    response.writeHead(well ? 200 : request.url === '/healthz' ? 503 : 404).end();
+  const health = createServer((request, response) => {
+    if (request.url !== '/healthz') return response.writeHead(404).end();
+    return store.ping().then(() => response.end('ok\n'), () => response.writeHead(503).end('Redis does not answer\n'));
   });
   health.listen(config.http);
-  await app.start();
-  log.info('ready');
-
   const expiry = setInterval(() => track(requests.expire()), expireEvery);
-  process.once('SIGTERM', async () => {
-    clearInterval(expiry);
+  const stop = async () => {
     setTimeout(() => process.exit(1), patience).unref();
+    clearInterval(expiry);
     await app.stop();
     await Promise.all(busy);
     await store.close();
     health.close();
     log.info('stopped');
-  });
+  };
+  process.once('SIGTERM', stop).once('SIGINT', stop);
+  await app.start();
+  log.info('ready');
 }
 
 main().catch((error) => {

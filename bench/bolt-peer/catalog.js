@@ -129,6 +129,18 @@ export function holdsSecret(type, values, words = '') {
   return type.fields.some(({ kind, name }) => kind === 'secret' && values[name]?.length >= 4 && words.includes(values[name]));
 }
 
+// separate parts the values of a form into those that everybody may see and secrets. What
+// is chosen from a list is always set.
+export function separate(type, values) {
+  const plain = {};
+  const secrets = {};
+  for (const { name, kind, fallback } of type.fields) {
+    const value = values[name] || fallback;
+    if (value) (kind === 'secret' ? secrets : plain)[name] = value;
+  }
+  return { plain, secrets };
+}
+
 // payload is the body of the PUT: the whole integration, since Atlas may replace it.
 export function payload(type, values) {
   const body = { type: type.name };

@@ -13,37 +13,39 @@ const mostPending = 30;
 export function registerCommands(app, services) {
   app.command('/atlas-integration', async ({ ack, command, client, respond }) => {
     await ack();
+    const answer = (message) => respond({ response_type: 'ephemeral', ...message });
     const words = command.text.trim().split(/\s+/);
     const verb = words.shift().toLowerCase();
-    const rest = words.join(' ');
-    const answer = (message) => respond({ response_type: 'ephemeral', ...message });
-    if (words.some(looksLikeKey)) {
-      await answer(say(':key: That looks like a key, so the command was not carried out. Slack may have kept it: treat the key as known to others and replace it.\nThen type `/atlas-integration update` and put the new one into the form.'));
-    } else if (verb === '' || verb === 'help') {
-      await answer(messages.help());
-    } else if (verb === 'update') {
-      await update({ services, client, command, rest, answer });
-    } else if (Object.hasOwn(answers, verb)) {
-      await answer(await look({ services, user: command.user_id, rest, verb }));
-    } else {
-      await answer(say('This is not a command of this bot, so nothing was done.\n`/atlas-integration help` lists all commands.'));
+    try {
+      const said = await carryOut({ services, client, command, verb, words });
+      if (said) await answer(said);
+    } catch (error) {
+      services.log.error('command', { user: command.user_id, error: reason(error) });
+      await answer(say('The bot cannot do that at the moment. Nothing was changed in Atlas. Try again in a minute.'));
     }
   });
 }
 
-async function update({ services, client, command, rest, answer }) {
-  const { people, atlas, log } = services;
-  const [no, offered] = await Promise.all([people.mayRequest(command.user_id), atlas.projects()]);
-  if (no) return answer(say(no));
-  const { project, type, unknown } = parseUpdate(rest, offered);
-  if (unknown) return answer(say(`This bot knows no project or type ${escape(unknown)}, so nothing was done. \`/atlas-integration list\` names the projects.`));
-  if (type?.discontinued) return answer(say(escape(type.discontinued)));
-  try {
-    await openForm({ services, client, trigger: command.trigger_id, offered, projects: project ? [project] : [], type });
-  } catch (error) {
-    log.warn('open the form', { error: reason(error) });
-    await answer(say('Slack did not let the bot open the form in time. Nothing was changed. Try again.'));
+function carryOut({ services, client, command, verb, words }) {
+  const rest = words.join(' ');
+  if ([verb, ...words].some(looksLikeKey)) {
+    return say(':key: That looks like a key, so the command was not carried out. Slack may have kept it: treat the key as known to others and replace it.\n' +
+      'Then type `/atlas-integration update` and put the new one into the form.');
   }
+  if (verb === '' || verb === 'help') return messages.help();
+  if (verb === 'update') return update({ services, client, command, rest });
+  if (Object.hasOwn(answers, verb)) return look({ services, user: command.user_id, rest, verb });
+  return say('This is not a command of this bot, so nothing was done.\n`/atlas-integration help` lists all commands.');
+}
+
+async function update({ services, client, command, rest }) {
+  const { people, atlas } = services;
+  const [no, offered] = await Promise.all([people.mayRequest(command.user_id), atlas.projects()]);
+  if (no) return say(no);
+  const { project, type, unknown } = parseUpdate(rest, offered);
+  if (unknown) return say(`This bot knows no project or type ${escape(unknown)}, so nothing was done. \`/atlas-integration list\` names the projects.`);
+  if (type?.discontinued) return say(escape(type.discontinued));
+  return openForm({ services, client, trigger: command.trigger_id, offered, projects: project ? [project] : [], type });
 }
 
 // parseUpdate reads "[project] [TYPE]", in either order; each may have several words.
@@ -63,16 +65,9 @@ const findProject = (offered, typed) => offered.find(({ id, name }) => id === ty
 
 // look answers a command that needs somebody who may make or decide requests.
 async function look({ services, user, rest, verb }) {
-  const { people, log } = services;
-  const approves = !(await people.mayDecide(user));
-  const no = !approves && (await people.mayRequest(user));
-  if (no) return say(no);
-  try {
-    return await answers[verb](services, rest, user, approves);
-  } catch (error) {
-    log.error(verb, { error: reason(error) });
-    return say('The bot cannot look that up at the moment. Nothing was changed. Try again in a minute.');
-  }
+  const approves = !(await services.people.mayDecide(user));
+  const no = !approves && (await services.people.mayRequest(user));
+  return no ? say(no) : answers[verb](services, rest, user, approves);
 }
 
 const answers = {

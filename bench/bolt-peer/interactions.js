@@ -83,12 +83,18 @@ export function registerInteractions(app, services) {
   const click = (actionId, may, act) =>
     app.action(actionId, async ({ ack, action, body, client, respond }) => {
       await ack();
+      const answer = (message) => respond({ response_type: 'ephemeral', replace_original: false, ...message });
       const { channel_id, message_ts } = body.container;
       const clicked = { channel: channel_id, ref: `${channel_id}:${message_ts}` };
-      const no = await may(body.user.id, action.value);
-      const answer = no ? say(no) : await act({ id: action.value, user: body.user.id, clicked, client, trigger: body.trigger_id });
-      if (no) await store.refused(action.value, body.user.id, actionId, 'not allowed');
-      if (answer) await respond({ response_type: 'ephemeral', replace_original: false, ...answer });
+      try {
+        const no = await may(body.user.id, action.value);
+        if (no) await store.refused(action.value, body.user.id, actionId, 'not allowed');
+        const said = no ? say(no) : await act({ id: action.value, user: body.user.id, clicked, client, trigger: body.trigger_id });
+        if (said) await answer(said);
+      } catch (error) {
+        log.error(actionId, { request: action.value, user: body.user.id, error: reason(error) });
+        await answer(say('Something went wrong in the bot, and it is not certain that this counted. Look at the request before you try again: `/atlas-integration pending`'));
+      }
     });
 
   const approver = (user) => people.mayDecide(user);
@@ -113,13 +119,13 @@ export function registerInteractions(app, services) {
     await openForm({ services, client, trigger, offered, projects: [], ...again });
   });
 
-  app.view('deny_request', async ({ ack, body, view }) => {
+  app.view('deny_request', async ({ ack, body, view, client }) => {
     const why = view.state.values.reason.reason.value?.trim();
     if (!why) return ack({ response_action: 'errors', errors: { reason: 'Say why, so that the requester knows what to change.' } });
     const no = await people.mayDecide(body.user.id);
     if (no) return ack({ response_action: 'update', view: noticeView('Not denied', no) });
     await ack();
     const refusal = await requests.deny(view.private_metadata, body.user.id, why);
-    if (refusal) log.info('not denied', { request: view.private_metadata, user: body.user.id });
+    if (refusal) await client.chat.postEphemeral({ channel, user: body.user.id, ...refusal });
   });
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -384,4 +385,316 @@ func (w *world) keptSecret(t *testing.T, kind string, values map[string]any, sai
 			}
 		}
 	}
+}
+
+// TestTheFormByHand: project and type chosen in the form, whose plain fields show what
+// Atlas has; what is wrong is said at the field, and what was typed stays.
+func TestTheFormByHand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p := w.slack.Person(mira)
+	w.command(t, mira, "update")
+	require.NoError(t, p.Select(ctx, "type", "PAGER_DUTY"))
+	require.NoError(t, p.Select(ctx, "project", w.atlas.ProjectID("payments-prod"), w.atlas.ProjectID("search-prod")))
+	view, err := p.WaitView(ctx, func(v slacksim.View) bool { return v.State["PAGER_DUTY.region"] != nil })
+	require.NoError(t, err)
+	assert.Equal(t, "US", view.State["PAGER_DUTY.region"]["region"].Selected[0].Value)
+
+	require.NoError(t, p.Type("serviceKey", "too short"))
+	require.NoError(t, p.Type("reason", "rotated"))
+	result := w.submit(t, mira)
+	assert.Contains(t, result.Errors["PAGER_DUTY.serviceKey"], "32 characters")
+
+	require.NoError(t, p.Type("serviceKey", key("4242")))
+	require.NoError(t, p.Type("reason", "rotated, now "+key("4242")))
+	result = w.submit(t, mira)
+	assert.Contains(t, result.Errors["reason"], "Take the key out")
+
+	require.NoError(t, p.Type("reason", "rotated"))
+	require.Empty(t, w.submit(t, mira).Errors)
+	w.click(t, jo, w.card(t, "pending", "rotated"), "approve")
+	w.card(t, "applied", "rotated")
+	for _, project := range []string{"payments-prod", "search-prod"} {
+		assert.Equal(t, []map[string]any{{"type": "PAGER_DUTY", "region": "US", "serviceKey": key("4242")}}, w.puts(t, project, "PAGER_DUTY"))
+	}
+}
+
+// TestMoreProjectsThanAListTakes: they are searched for instead.
+func TestMoreProjectsThanAListTakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 100 {
+		require.NoError(t, w.atlas.AddProject(fmt.Sprintf("%024x", i), fmt.Sprintf("another-%d", i)))
+	}
+	w.start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p := w.slack.Person(mira)
+	w.command(t, mira, "update")
+	require.NoError(t, p.Select(ctx, "type", "PAGER_DUTY"))
+	require.NoError(t, p.Select(ctx, "project", w.atlas.ProjectID("payments-prod")))
+	require.NoError(t, p.Type("serviceKey", key("5ea4")))
+	require.NoError(t, p.Type("reason", "searched for"))
+	require.Empty(t, w.submit(t, mira).Errors)
+	w.click(t, jo, w.card(t, "pending", "searched for"), "approve")
+	w.card(t, "applied", "searched for")
+}
+
+func TestDeny(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.ask(t, mira, rotation("de17"))
+	card := w.card(t, "pending", "")
+	w.click(t, sam, card, "deny")
+	w.told(t, sam, approvals, "can decide on this request")
+	w.click(t, jo, card, "deny")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p := w.slack.Person(jo)
+	_, err := p.WaitView(ctx, func(v slacksim.View) bool { return v.CallbackID == "deny_request" })
+	require.NoError(t, err)
+	require.NoError(t, p.Type("reason", "not during the freeze"))
+	require.True(t, w.submit(t, jo).Closed)
+	w.final(t, w.card(t, "denied", "not during the freeze"), "denied")
+	w.message(t, mira, w.slack.Person(mira).DM(), "denied", "not during the freeze")
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.ask(t, mira, rotation("ca01"))
+	w.card(t, "pending", "INC-ca01")
+	w.click(t, mira, w.message(t, mira, w.slack.Person(mira).DM(), "pending", ""), "cancel")
+	w.final(t, w.card(t, "cancelled", "INC-ca01"), "cancelled")
+
+	w.ask(t, mira, rotation("ca02"))
+	id := requestID(t, w.card(t, "pending", "INC-ca02"))
+	w.command(t, sam, "cancel "+id)
+	w.told(t, sam, incidents, "who made the request")
+	w.command(t, mira, "cancel "+id)
+	w.told(t, mira, incidents, "*cancelled*")
+	w.final(t, w.card(t, "cancelled", "INC-ca02"), "cancelled")
+}
+
+func TestNobodyApprovesTheirOwnRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.ask(t, jo, rotation("0e0e"))
+	card := w.card(t, "pending", "")
+	for _, action := range []string{"approve", "deny"} {
+		w.click(t, jo, card, action)
+		w.told(t, jo, approvals, "somebody else has to decide")
+		w.slack.Person(jo).Reload()
+	}
+	w.unchanged(t)
+	w.click(t, kim, card, "approve")
+	w.card(t, "applied", "")
+}
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(env map[string]string) { env["APPROVAL_TTL"] = "2s" })
+	w.start(t)
+	w.ask(t, mira, rotation("e191"))
+	w.card(t, "pending", "")
+	w.final(t, w.card(t, "expired", ""), "expired")
+}
+
+// final checks what holds for every request that ended without a change.
+func (w *world) final(t *testing.T, card slacksim.Message, state string) {
+	t.Helper()
+	for _, action := range []string{"approve", "deny", "cancel", "retry"} {
+		_, there := card.Button(action)
+		assert.False(t, there, "no %s button should be left", action)
+	}
+	w.unchanged(t)
+	// A click that was on its way, on the card as it was.
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, w.slack.Person(kim).ClickStale(ctx, card, "approve", requestID(t, card)))
+	w.told(t, kim, approvals, "*"+state+"*")
+	w.unchanged(t)
+	w.slack.Person(kim).Reload()
+}
+
+// TestClicksCountOnce: three clicks of two people at once, on two replicas, and later
+// one more.
+func TestClicksCountOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.env["HTTP_ADDR"] = freeAddr(t)
+	w.start(t)
+	w.ask(t, mira, rotation("2222"))
+	card := w.card(t, "pending", "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var clicks sync.WaitGroup
+	for _, who := range []string{jo, jo, kim} {
+		clicks.Go(func() { assert.NoError(t, w.slack.Person(who).ClickStale(ctx, card, "approve", requestID(t, card))) })
+	}
+	clicks.Wait()
+	w.card(t, "applied", "")
+	assert.Len(t, w.puts(t, "payments-prod", "PAGER_DUTY"), 1)
+}
+
+func TestTwoApprovals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(env map[string]string) { env["APPROVALS_REQUIRED"] = "2" })
+	w.start(t)
+	w.ask(t, mira, rotation("2002"))
+	card := w.card(t, "pending", "0 of 2")
+	w.click(t, jo, card, "approve")
+	w.card(t, "pending", "1 of 2")
+	w.click(t, jo, card, "approve")
+	w.told(t, jo, approvals, "it counts once")
+	w.unchanged(t)
+	w.click(t, kim, card, "approve")
+	w.card(t, "applied", "")
+}
+
+// TestRefusedAndRetried: Atlas refuses once, and its answer is shown; the retry goes through.
+func TestRefusedAndRetried(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.atlas.Fail(atlassim.Match{Method: http.MethodPut},
+		atlassim.Fault{Kind: atlassim.EchoSecret, Status: http.StatusBadRequest, Code: "INVALID_INTEGRATION_SETTINGS"}, 1)
+	w.ask(t, mira, rotation("4e14"))
+	w.click(t, jo, w.card(t, "pending", ""), "approve")
+	failed := w.card(t, "failed", "INVALID_INTEGRATION_SETTINGS")
+	assert.NotContains(t, failed.PlainText(), key("4e14"))
+	w.click(t, mira, w.message(t, mira, w.slack.Person(mira).DM(), "failed", ""), "retry")
+	w.card(t, "applied", "")
+	assert.Equal(t, 1, w.atlas.Effects(w.atlas.ProjectID("payments-prod"), "PAGER_DUTY"))
+}
+
+// TestPassingFaults: what passes by itself is waited out.
+func TestPassingFaults(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.atlas.Fail(atlassim.Match{Method: http.MethodPut}, atlassim.Fault{Status: http.StatusServiceUnavailable}, 1)
+	w.atlas.Fail(atlassim.Match{Method: http.MethodPut}, atlassim.Fault{Kind: atlassim.ResetAfterApply}, 1)
+	w.ask(t, mira, rotation("0503"))
+	w.click(t, jo, w.card(t, "pending", ""), "approve")
+	w.card(t, "applied", "")
+	assert.Equal(t, 1, w.atlas.Effects(w.atlas.ProjectID("payments-prod"), "PAGER_DUTY"))
+}
+
+func TestSomebodyChangedItInBetween(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	w.ask(t, mira, rotation("d21f"))
+	card := w.card(t, "pending", "")
+	require.NoError(t, w.atlas.ChangeBehind(w.atlas.ProjectID("payments-prod"), "PAGER_DUTY",
+		func(settings map[string]any) { settings["serviceKey"] = key("b0b0") }))
+	w.click(t, jo, card, "approve")
+	failed := w.card(t, "failed", "*stale*")
+	_, retry := failed.Button("retry")
+	assert.False(t, retry, "what was approved is gone, so it cannot be retried")
+	w.unchanged(t)
+}
+
+func TestNotConfigured(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.NoError(t, w.atlas.AddProject(strings.Repeat("e", 24), "empty"))
+	w.start(t)
+	a := rotation("4044")
+	a.project = "empty"
+	w.ask(t, mira, a)
+	w.card(t, "rejected", "INTEGRATION_NOT_CONFIGURED")
+	assert.Empty(t, w.puts(t, "empty", "PAGER_DUTY"))
+}
+
+// TestLookingThingsUp: every command that only answers, with a history that was seeded.
+func TestLookingThingsUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.seed(t, 2345)
+	w.start(t)
+	w.ask(t, mira, rotation("1001"))
+	id := requestID(t, w.card(t, "pending", ""))
+	for _, tt := range []struct{ who, command, says string }{
+		{mira, "", "/atlas-integration update [project] [TYPE]"},
+		{mira, "help", "Splunk On-Call"},
+		{mira, "list", "payments-prod"},
+		{mira, "list payments-prod", "Integration key"},
+		{mira, "list nowhere", "no project of that name"},
+		{mira, "pending", "You wait for"},
+		{jo, "pending", "Waits for you"},
+		{sam, "pending", "Waits for others"},
+		{mira, "history", "*applied*"},
+		{mira, "history payments-prod", id},
+		{mira, "status " + id, "*pending*"},
+		{mira, "status req_0000000000", "no such request"},
+		{mira, "dance", "not a command"},
+		{mira, "update carrier pigeon", "no project or type carrier pigeon"},
+		{mira, "update hipchat", "switched off"},
+		{mira, key("1234"), "looks like a key"},
+		{"U0GUEST001", "pending", "Guests cannot"},
+		{"U0GUEST001", "update", "Guests cannot"},
+	} {
+		w.command(t, tt.who, tt.command)
+		w.told(t, tt.who, incidents, tt.says)
+		w.slack.Person(tt.who).Reload()
+	}
+	w.healthy(t)
+}
+
+// seed runs the script that makes a history.
+func (w *world) seed(t *testing.T, count int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "seed.js", fmt.Sprint(count))
+	cmd.Dir = w.dir
+	for name, value := range w.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
+func (w *world) healthy(t *testing.T) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.env["HTTP_ADDR"]+"/healthz", http.NoBody)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+}
+
+// TestEveryProblemOfTheEnvironmentIsNamed: it does not start, and says why.
+func TestEveryProblemOfTheEnvironmentIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := install(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "app.js")
+	cmd.Dir, cmd.Env = dir, []string{"APPROVAL_TTL=soon", "MONGODB_ATLAS_PROJECTS=payments"}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	for _, name := range []string{"SLACK_APP_TOKEN", "SLACK_APPROVERS", "SEALING_KEYSET", "APPROVAL_TTL", "MONGODB_ATLAS_PROJECTS"} {
+		assert.Contains(t, string(out), name)
+	}
+}
+
+var requestIDs = regexp.MustCompile(`req_[0-9A-Z]{10}`)
+
+// requestID is the ID that a message names.
+func requestID(t *testing.T, m slacksim.Message) string {
+	t.Helper()
+	id := requestIDs.FindString(m.PlainText())
+	require.NotEmpty(t, id)
+	return id
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { AtlasError } from './atlas.js';
-import { maskOf, mismatches, payload, redact, typeOf } from './catalog.js';
+import { maskOf, mismatches, payload, redact, separate, typeOf } from './catalog.js';
 import { reason } from './logger.js';
 import * as messages from './messages.js';
 
@@ -15,25 +15,13 @@ export class Requests {
 
   // submit keeps what the form asks for. The same view asks once, however often it is sent.
   async submit(viewId, requester, { type, targets, values, reason: why, doubts }) {
-    const masks = {};
-    const fingerprints = {};
-    const plain = {};
-    const secrets = {};
-    for (const field of type.fields) {
-      const value = values[field.name] || (field.kind === 'secret' ? '' : field.fallback);
-      if (!value) continue;
-      if (field.kind === 'secret') {
-        secrets[field.name] = value;
-        masks[field.name] = maskOf(field, value);
-        fingerprints[field.name] = this.sealer.fingerprint(value);
-      } else {
-        plain[field.name] = value;
-      }
-    }
+    const { plain, secrets } = separate(type, values);
+    const ofSecrets = (what) => Object.fromEntries(type.fields.filter(({ name }) => secrets[name]).map((field) => [field.name, what(field, secrets[field.name])]));
     const createdAt = Date.now();
     const request = {
-      id: requestId(viewId), type: type.name, targets, plain, masks, fingerprints, doubts, reason: why, requester, createdAt,
-      expiresAt: createdAt + this.approvalTtl, needed: this.approvalsRequired,
+      id: requestId(viewId), type: type.name, targets, plain, doubts, reason: why, requester, createdAt,
+      masks: ofSecrets(maskOf), fingerprints: ofSecrets((_, value) => this.sealer.fingerprint(value)),
+      state: 'submitted', needed: this.approvalsRequired, expiresAt: createdAt + this.approvalTtl, votes: [], results: {},
     };
     const answer = await this.store.submit(request, secrets);
     return { request, isNew: answer === 'ok' };
@@ -41,8 +29,8 @@ export class Requests {
 
   // prepare reads what the targets hold, and asks the approvers. The direct message is posted
   // first, so that it is known to whoever clicks on the card.
-  async prepare({ id }) {
-    const request = await this.store.get(id);
+  async prepare(request) {
+    const { id } = request;
     await Promise.all(request.targets.map((target) => this.#read(request, target)));
     const rejected = request.targets.some((target) => request.results[target.id].outcome);
     request.state = rejected ? 'rejected' : 'pending';
@@ -128,7 +116,7 @@ export class Requests {
     const workers = Array.from({ length: atOnce }, async () => {
       for (let target = left.shift(); target; target = left.shift()) {
         const { baseline } = request.results[target.id];
-        const result = secrets ? await this.#applyTo(request, target, secrets) : { outcome: 'refused', detail: 'The new values are no longer stored. Make a new request.' };
+        const result = secrets ? await this.#applyTo(request, target, secrets) : { outcome: 'refused', detail: 'The new values are no longer stored, or not those that were approved. Nothing was sent; make a new request.' };
         request.results[target.id] = { baseline, ...result };
       }
     });

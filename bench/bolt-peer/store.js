@@ -8,8 +8,8 @@ const retryWindow = 3_600_000;
 // that expires, an index of those that wait, one of the decided, one for each project, and
 // the audit trail.
 export class Store {
-  constructor({ redisUrl, sealer, log, retention, approvalTtl, approvalsRequired }) {
-    Object.assign(this, { sealer, retention, approvalTtl, approvalsRequired });
+  constructor({ redisUrl, sealer, log, retention, approvalTtl }) {
+    Object.assign(this, { sealer, retention, approvalTtl });
     this.redis = new Redis(redisUrl, {
       keyPrefix: 'bolt-peer:',
       maxRetriesPerRequest: 1, // somebody waits for the answer
@@ -22,12 +22,13 @@ export class Store {
   // is kept already.
   async submit(request, secrets) {
     const sealed = this.sealer.seal(secrets, purpose(request));
-    const { id, requester, createdAt, expiresAt, needed, targets, ...rest } = request;
+    const { id, requester, needed, expiresAt, createdAt, type, targets, plain, masks, fingerprints, doubts, reason } = request;
     const keys = [...this.#keys(id), ...targets.map((project) => `project:${project.id}`)];
     return this.redis.submitRequest(
       keys.length, ...keys, id, createdAt, this.retention, requester, 'submit',
       sealed, this.approvalTtl + retryWindow, expiresAt,
-      'requester', requester, 'needed', needed, 'expires', expiresAt, 'doc', JSON.stringify({ createdAt, targets, ...rest }),
+      'requester', requester, 'needed', needed, 'expires', expiresAt,
+      'doc', JSON.stringify({ createdAt, type, targets, plain, masks, fingerprints, doubts, reason }),
     );
   }
 
@@ -54,7 +55,16 @@ export class Store {
       .getBuffer(`sealed:${request.id}`)
       .exec();
     if (failure) throw failure;
-    return { answer, secrets: answer === 'ok' && sealed ? this.sealer.open(sealed, purpose(request)) : null };
+    return { answer, secrets: answer === 'ok' ? this.#open(request, sealed) : null };
+  }
+
+  // open gives nothing for values that are gone, or that were stored for something else.
+  #open(request, sealed) {
+    try {
+      return sealed && this.sealer.open(sealed, purpose(request));
+    } catch {
+      return null;
+    }
   }
 
   // note keeps something about a request that changes no state.
