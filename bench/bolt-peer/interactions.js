@@ -7,21 +7,22 @@ import { reason } from './logger.js';
 import * as messages from './messages.js';
 
 // openForm opens the form at once, since Slack's trigger lives three seconds, and fills in
-// what Atlas has when Atlas has said it.
+// what Atlas has when Atlas has said it, unless a choice was drawn meanwhile.
 export async function openForm({ services, client, trigger, offered, projects, type, reason: why }) {
   const form = { offered, projects, type, reason: why };
   const fill = type && projects.length > 0;
   const { view } = await client.views.open({ trigger_id: trigger, view: formView({ ...form, note: fill ? reading : '' }) });
-  if (fill) await redraw({ services, client, view, form });
+  if (!fill) return;
+  const read = await readCurrent(services.atlas, form);
+  await draw({ services, client, view_id: view.id, hash: view.hash, form: { ...form, ...read } });
 }
 
-// redraw draws the fields of the chosen type with what the chosen projects have.
-async function redraw({ services, client, view, form }) {
-  const { atlas, log } = services;
-  const { projects, type } = form;
+// readCurrent reads what the chosen projects have of the chosen type, as far as Atlas says it.
+async function readCurrent(atlas, { projects, type }) {
+  if (!type || type.discontinued || projects.length === 0) return {};
   const current = {};
   let note = '';
-  const read = async ({ id, name }) => {
+  await Promise.all(projects.map(async ({ id, name }) => {
     try {
       current[id] = await atlas.integration(id, type.name);
     } catch (error) {
@@ -29,14 +30,16 @@ async function redraw({ services, client, view, form }) {
         ? `${name} has no ${type.title} integration, so there is nothing to update. Set it up in Atlas first, or take the project out.`
         : `Atlas did not say what ${name} has now. The form works without; the approver will see both.`;
     }
-  };
-  const fill = type && !type.discontinued && projects.length > 0;
-  if (fill) await Promise.all(projects.map(read));
+  }));
+  return { current, note };
+}
+
+async function draw({ services, client, form, ...view }) {
   try {
-    await client.views.update({ view_id: view.id, hash: view.hash, view: formView({ ...form, note, current: fill ? current : undefined }) });
+    await client.views.update({ ...view, view: formView(form) });
   } catch (error) {
-    // The form was closed, sent, or drawn for a newer choice meanwhile.
-    if (!['not_found', 'hash_conflict'].includes(error.data?.error)) log.warn('update the form', { error: reason(error) });
+    // It was closed, or a choice was drawn meanwhile.
+    if (!['not_found', 'hash_conflict'].includes(error.data?.error)) services.log.warn('update the form', { error: reason(error) });
   }
 }
 
@@ -45,11 +48,20 @@ export function registerInteractions(app, services) {
 
   const chosen = (offered, ids) => offered.filter(({ id }) => ids.includes(id));
 
-  const redrawForm = async ({ ack, body, client }) => {
+  // The newest choice in each open form: what an older one asked Atlas for is not drawn, nor
+  // anything after the form was sent.
+  const choices = new Map();
+  const redrawForm = async ({ ack, action, body, client }) => {
     await ack();
+    const { id } = body.view;
+    choices.set(id, action.action_ts);
     const { type, projectIds } = readForm(body.view.state);
     const offered = await atlas.projects();
-    await redraw({ services, client, view: body.view, form: { offered, projects: chosen(offered, projectIds), type } });
+    const form = { offered, projects: chosen(offered, projectIds), type };
+    Object.assign(form, await readCurrent(atlas, form));
+    if (choices.get(id) !== action.action_ts) return;
+    choices.delete(id);
+    await draw({ services, client, view_id: id, form });
   };
   app.action('project', redrawForm);
   app.action('type', redrawForm);
@@ -59,6 +71,7 @@ export function registerInteractions(app, services) {
   });
 
   app.view('update_integration', async ({ ack, body, view }) => {
+    choices.delete(view.id);
     const form = readForm(view.state);
     const complain = (errors) => ack({ response_action: 'errors', errors });
     let request;
