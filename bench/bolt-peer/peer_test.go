@@ -135,7 +135,7 @@ func npmCI(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil { //nolint:gosec // into our own directory
 				return "", err
 			}
 		}
@@ -655,7 +655,7 @@ func (w *world) seed(t *testing.T, count int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "seed.js", fmt.Sprint(count))
+	cmd := exec.CommandContext(ctx, "node", "seed.js", fmt.Sprint(count)) //nolint:gosec // our own arguments
 	cmd.Dir = w.dir
 	for name, value := range w.env {
 		cmd.Env = append(cmd.Env, name+"="+value)

@@ -111,7 +111,7 @@ export class Requests {
     const { answer, secrets } = await this.store.begin(request, from, who, what);
     if (answer !== 'ok') return; // somebody else is at it
     request.state = 'applying';
-    const shown = this.show(request); // meanwhile
+    const shown = this.#showCard(request); // without its buttons, while Atlas is at it
     const left = request.targets.filter(({ id }) => request.results[id].outcome !== 'applied' && request.results[id].outcome !== 'stale');
     const workers = Array.from({ length: atOnce }, async () => {
       for (let target = left.shift(); target; target = left.shift()) {
@@ -154,10 +154,11 @@ export class Requests {
 
   // show has the messages of a request say how it stands.
   async show(request) {
-    await Promise.all([
-      this.#update(request.card, messages.card(request, this.people.mention())),
-      this.#update(request.dm, messages.directMessage(request)),
-    ]);
+    await Promise.all([this.#showCard(request), this.#update(request.dm, messages.directMessage(request))]);
+  }
+
+  #showCard(request) {
+    return this.#update(request.card, messages.card(request, this.people.mention()));
   }
 
   async #report(request) {

@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"internal/trace":     {},
 	"internal/house":     {"internal/atlas", "internal/modals"}, // its tests only
 	"deploy":             {"internal/secret"},                   // its tests only
+	"bench/bolt-peer":    {"internal/atlas"},                    // its tests only
 	"cmd/bot":            {"internal/socket", "internal/commands", "internal/modals", "internal/approvals", "internal/atlas", "internal/secret", "internal/trace"},
 }
 
