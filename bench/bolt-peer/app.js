@@ -41,7 +41,9 @@ async function main() {
 
   const busy = new Set();
   const track = (work) => {
-    const done = work.catch((error) => log.error('unexpected', { error: reason(error), stack: error.stack })).finally(() => busy.delete(done));
+    const done = work
+      .catch((error) => log.error('unexpected', { error: reason(error), stack: error.stack }))
+      .finally(() => busy.delete(done));
     busy.add(done);
     return done;
   };
@@ -51,7 +53,10 @@ async function main() {
 
   const health = createServer((request, response) => {
     if (request.url !== '/healthz') return response.writeHead(404).end();
-    return store.ping().then(() => response.end('ok\n'), () => response.writeHead(503).end('Redis does not answer\n'));
+    return store.ping().then(
+      () => response.end('ok\n'),
+      () => response.writeHead(503).end('Redis does not answer\n'),
+    );
   });
   health.listen(config.http);
   const expiry = setInterval(() => track(requests.expire()), expireEvery);

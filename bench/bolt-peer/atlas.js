@@ -102,7 +102,11 @@ export class Atlas {
   async #fetchToken() {
     const response = await send(`${this.#baseUrl}/api/oauth/token`, {
       method: 'POST',
-      headers: { authorization: `Basic ${this.#login}`, accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+      headers: {
+        authorization: `Basic ${this.#login}`,
+        accept: 'application/json',
+        'content-type': 'application/x-www-form-urlencoded',
+      },
       body: 'grant_type=client_credentials',
     });
     const token = await answer(response, ({ error, error_description }) => [error, error_description]);

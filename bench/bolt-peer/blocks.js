@@ -11,36 +11,73 @@ export const mention = (user) => `<@${user}>`;
 
 export const code = (words) => `\`${escape(words).replaceAll('`', "'")}\``;
 
-export const quote = (words) => escape(words).split('\n').map((line) => `> ${line}`).join('\n');
+export const quote = (words) =>
+  escape(words)
+    .split('\n')
+    .map((line) => `> ${line}`)
+    .join('\n');
 
 // at is a moment as everybody's own client writes it.
-export const at = (moment) => `<!date^${Math.floor(moment / 1000)}^{date_short_pretty} at {time}|${new Date(moment).toISOString()}>`;
+export const at = (moment) =>
+  `<!date^${Math.floor(moment / 1000)}^{date_short_pretty} at {time}|${new Date(moment).toISOString()}>`;
 
 export const header = (words) => ({ type: 'header', text: plain(words, 150) });
 
-export const section = (markup) => ({ type: 'section', text: { type: 'mrkdwn', text: cut(markup, 3000), verbatim: true } });
+export const section = (markup) => ({
+  type: 'section',
+  text: { type: 'mrkdwn', text: cut(markup, 3000), verbatim: true },
+});
 
 export const context = (markup) => ({ type: 'context', elements: [{ type: 'mrkdwn', text: cut(markup, 3000) }] });
 
-export const input = (block_id, label, element, more) => ({ type: 'input', block_id, label: plain(label, 2000), element, ...more });
+export const input = (block_id, label, element, more) => ({
+  type: 'input',
+  block_id,
+  label: plain(label, 2000),
+  element,
+  ...more,
+});
 
 export const option = (value, words = value, description) => ({
-  text: plain(words), value, ...(description && { description: plain(description) }),
+  text: plain(words),
+  value,
+  ...(description && { description: plain(description) }),
 });
 
 // select is a list to choose one value from.
 export function select(action_id, options, chosen) {
   const initial_option = options.find(({ value }) => value === chosen);
-  return { type: 'static_select', action_id, options, placeholder: plain('Choose'), ...(initial_option && { initial_option }) };
+  return {
+    type: 'static_select',
+    action_id,
+    options,
+    placeholder: plain('Choose'),
+    ...(initial_option && { initial_option }),
+  };
 }
 
-export const button = (action_id, value, label, more) => ({ type: 'button', action_id, value, text: plain(label), ...more });
+export const button = (action_id, value, label, more) => ({
+  type: 'button',
+  action_id,
+  value,
+  text: plain(label),
+  ...more,
+});
 
-export const modal = (callback_id, title, blocks, more) => ({ type: 'modal', callback_id, title: plain(title, 24), close: plain('Close'), blocks, ...more });
+export const modal = (callback_id, title, blocks, more) => ({
+  type: 'modal',
+  callback_id,
+  title: plain(title, 24),
+  close: plain('Close'),
+  blocks,
+  ...more,
+});
 
 // message is what to post: blocks, and their text for notifications.
 export function message(blocks) {
-  const lines = blocks.map(({ text, elements }) => text?.text ?? elements?.[0]?.text).filter((words) => typeof words === 'string');
+  const lines = blocks
+    .map(({ text, elements }) => text?.text ?? elements?.[0]?.text)
+    .filter((words) => typeof words === 'string');
   return { text: cut(lines.join('\n'), 3000), blocks };
 }
 

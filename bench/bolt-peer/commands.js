@@ -29,8 +29,11 @@ export function registerCommands(app, services) {
 function carryOut({ services, client, command, verb, words }) {
   const rest = words.join(' ');
   if ([verb, ...words].some(looksLikeKey)) {
-    return say(':key: That looks like a key, so the command was not carried out. Slack may have kept it: treat the key as known to others and replace it.\n' +
-      'Then type `/atlas-integration update` and put the new one into the form.');
+    return say(
+      ':key: That looks like a key, so the command was not carried out. Slack may have kept it: ' +
+        'treat the key as known to others and replace it.\n' +
+        'Then type `/atlas-integration update` and put the new one into the form.',
+    );
   }
   if (verb === '' || verb === 'help') return messages.help();
   if (verb === 'update') return update({ services, client, command, rest });
@@ -43,7 +46,11 @@ async function update({ services, client, command, rest }) {
   const [no, offered] = await Promise.all([people.mayRequest(command.user_id), atlas.projects()]);
   if (no) return say(no);
   const { project, type, unknown } = parseUpdate(rest, offered);
-  if (unknown) return say(`This bot knows no project or type ${escape(unknown)}, so nothing was done. \`/atlas-integration list\` names the projects.`);
+  if (unknown) {
+    return say(
+      `This bot knows no project or type ${escape(unknown)}, so nothing was done.\n\`/atlas-integration list\` names the projects.`,
+    );
+  }
   if (type?.discontinued) return say(escape(type.discontinued));
   return openForm({ services, client, trigger: command.trigger_id, offered, projects: project ? [project] : [], type });
 }
@@ -53,7 +60,10 @@ function parseUpdate(rest, offered) {
   const words = rest.split(/\s+/).filter(Boolean);
   for (let i = 0; i <= words.length; i++) {
     const [head, tail] = [words.slice(0, i).join(' '), words.slice(i).join(' ')];
-    for (const [name, kind] of [[head, tail], [tail, head]]) {
+    for (const [name, kind] of [
+      [head, tail],
+      [tail, head],
+    ]) {
       const [project, type] = [findProject(offered, name), findType(kind)];
       if ((project || !name) && (type || !kind)) return { project, type };
     }
@@ -61,7 +71,8 @@ function parseUpdate(rest, offered) {
   return { unknown: rest };
 }
 
-const findProject = (offered, typed) => offered.find(({ id, name }) => id === typed || name.toLowerCase() === typed.toLowerCase());
+const findProject = (offered, typed) =>
+  offered.find(({ id, name }) => id === typed || name.toLowerCase() === typed.toLowerCase());
 
 // look answers a command that needs somebody who may make or decide requests.
 async function look({ services, user, rest, verb }) {
@@ -85,7 +96,9 @@ const answers = {
   async history({ store, atlas }, typed) {
     if (!typed) return messages.requestList('History', await store.history('', page));
     const project = findProject(await atlas.projects(), typed);
-    return project ? messages.requestList(`History of ${project.name}`, await store.history(project.id, page)) : unknownProject();
+    return project
+      ? messages.requestList(`History of ${project.name}`, await store.history(project.id, page))
+      : unknownProject();
   },
 
   async status({ store }, typed) {
@@ -103,6 +116,11 @@ const answers = {
 
 const unknownProject = () => say('This bot offers no project of that name. `/atlas-integration list` names them.');
 
-const keys = [/^[0-9a-f]{32,}$/i, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, /^(xox[a-z]-|xapp-|mdb_sa_sk_)/, /^<?https?:\/\//i];
+const keys = [
+  /^[0-9a-f]{32,}$/i,
+  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  /^(xox[a-z]-|xapp-|mdb_sa_sk_)/,
+  /^<?https?:\/\//i,
+];
 
 const looksLikeKey = (word) => keys.some((form) => form.test(word.replace(/^.*=/, '')));

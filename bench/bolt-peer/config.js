@@ -1,8 +1,13 @@
 // The environment, by the same names as the bot in Go. Every problem is reported at once.
 
 const required = [
-  'SLACK_APP_TOKEN', 'SLACK_BOT_TOKEN', 'SLACK_APPROVALS_CHANNEL', 'SLACK_APPROVERS',
-  'MONGODB_ATLAS_CLIENT_ID', 'MONGODB_ATLAS_CLIENT_SECRET', 'SEALING_KEYSET',
+  'SLACK_APP_TOKEN',
+  'SLACK_BOT_TOKEN',
+  'SLACK_APPROVALS_CHANNEL',
+  'SLACK_APPROVERS',
+  'MONGODB_ATLAS_CLIENT_ID',
+  'MONGODB_ATLAS_CLIENT_SECRET',
+  'SEALING_KEYSET',
 ];
 
 export function readConfig(env) {
@@ -40,7 +45,11 @@ export function readConfig(env) {
   return config;
 }
 
-const list = (text = '') => text.split(',').map((word) => word.trim()).filter(Boolean);
+const list = (text = '') =>
+  text
+    .split(',')
+    .map((word) => word.trim())
+    .filter(Boolean);
 
 function projects(text) {
   return list(text).map((entry) => {

@@ -6,12 +6,21 @@ import { checkForm, denyView, findProjects, formView, noticeView, projectOptions
 import { reason } from './logger.js';
 import * as messages from './messages.js';
 
+const notKept =
+  'The bot cannot keep the request at the moment, so nothing was sent. What you typed is still here: send it again in a minute.';
+const uncertain =
+  'Something went wrong in the bot, and it is not certain that this counted. ' +
+  'Look at the request before you try again: `/atlas-integration pending`';
+
 // openForm opens the form at once, since Slack's trigger lives three seconds, and fills in
 // what Atlas has when Atlas has said it, unless a choice was drawn meanwhile.
 export async function openForm({ services, client, trigger, offered, projects, type, reason: why }) {
   const form = { offered, projects, type, reason: why };
   const fill = type && projects.length > 0;
-  const { view } = await client.views.open({ trigger_id: trigger, view: formView({ ...form, note: fill ? reading : '' }) });
+  const { view } = await client.views.open({
+    trigger_id: trigger,
+    view: formView({ ...form, note: fill ? reading : '' }),
+  });
   if (!fill) return;
   const read = await readCurrent(services.atlas, form);
   await draw({ services, client, view_id: view.id, hash: view.hash, form: { ...form, ...read } });
@@ -22,15 +31,18 @@ async function readCurrent(atlas, { projects, type }) {
   if (!type || type.discontinued || projects.length === 0) return {};
   const current = {};
   let note = '';
-  await Promise.all(projects.map(async ({ id, name }) => {
-    try {
-      current[id] = await atlas.integration(id, type.name);
-    } catch (error) {
-      note = error.code === 'INTEGRATION_NOT_CONFIGURED'
-        ? `${name} has no ${type.title} integration, so there is nothing to update. Set it up in Atlas first, or take the project out.`
-        : `Atlas did not say what ${name} has now. The form works without; the approver will see both.`;
-    }
-  }));
+  await Promise.all(
+    projects.map(async ({ id, name }) => {
+      try {
+        current[id] = await atlas.integration(id, type.name);
+      } catch (error) {
+        note =
+          error.code === 'INTEGRATION_NOT_CONFIGURED'
+            ? `${name} has no ${type.title} integration, so there is nothing to update. Set it up in Atlas first, or take the project out.`
+            : `Atlas did not say what ${name} has now. The form works without; the approver will see both.`;
+      }
+    }),
+  );
   return { current, note };
 }
 
@@ -39,7 +51,8 @@ async function draw({ services, client, form, ...view }) {
     await client.views.update({ ...view, view: formView(form) });
   } catch (error) {
     // It was closed, or a choice was drawn meanwhile.
-    if (!['not_found', 'hash_conflict'].includes(error.data?.error)) services.log.warn('update the form', { error: reason(error) });
+    if (!['not_found', 'hash_conflict'].includes(error.data?.error))
+      services.log.warn('update the form', { error: reason(error) });
   }
 }
 
@@ -81,13 +94,19 @@ export function registerInteractions(app, services) {
       const { errors, doubts } = checkForm(form, offered);
       if (Object.keys(errors).length > 0) return complain(errors);
       if (no) return complain({ reason: no });
-      ({ request, isNew } = await requests.submit(view.id, body.user.id, { ...form, doubts, targets: chosen(offered, form.projectIds) }));
+      ({ request, isNew } = await requests.submit(view.id, body.user.id, {
+        ...form,
+        doubts,
+        targets: chosen(offered, form.projectIds),
+      }));
     } catch (error) {
       log.error('submit', { user: body.user.id, error: reason(error) });
-      return complain({ reason: 'The bot cannot keep the request at the moment, so nothing was sent. What you typed is still here: send it again in a minute.' });
+      return complain({ reason: notKept });
     }
-    const what = `Your request to update ${messages.subject(request)} is kept as \`${request.id}\`.\nOne of ${people.mention()} has to approve it in <#${channel}>. Nothing is changed in Atlas yet.`;
-    await ack({ response_action: 'update', view: noticeView('Request sent', what) });
+    await ack({
+      response_action: 'update',
+      view: noticeView('Request sent', messages.kept(request, people.mention(), channel)),
+    });
     log.info('submitted', { request: request.id, user: body.user.id, type: request.type });
     if (isNew) await requests.prepare(request);
   });
@@ -102,17 +121,20 @@ export function registerInteractions(app, services) {
       try {
         const no = await may(body.user.id, action.value);
         if (no) await store.refused(action.value, body.user.id, actionId, 'not allowed');
-        const said = no ? say(no) : await act({ id: action.value, user: body.user.id, clicked, client, trigger: body.trigger_id });
+        const said = no
+          ? say(no)
+          : await act({ id: action.value, user: body.user.id, clicked, client, trigger: body.trigger_id });
         if (said) await answer(said);
       } catch (error) {
         log.error(actionId, { request: action.value, user: body.user.id, error: reason(error) });
-        await answer(say('Something went wrong in the bot, and it is not certain that this counted. Look at the request before you try again: `/atlas-integration pending`'));
+        await answer(say(uncertain));
       }
     });
 
   const approver = (user) => people.mayDecide(user);
   const member = (user) => people.mayAct(user);
-  const requesterOrApprover = async (user, id) => ((await store.get(id))?.requester === user ? people.mayAct(user) : people.mayDecide(user));
+  const requesterOrApprover = async (user, id) =>
+    (await store.get(id))?.requester === user ? people.mayAct(user) : people.mayDecide(user);
 
   click('approve', approver, ({ id, user, clicked }) => requests.approve(id, user, clicked));
   click('cancel', member, ({ id, user, clicked }) => requests.cancel(id, user, clicked));
@@ -126,15 +148,31 @@ export function registerInteractions(app, services) {
     await client.views.open({ trigger_id: trigger, view: denyView(request, messages.subject(request)) });
   });
 
-  click('new_update', (user) => people.mayRequest(user), async ({ id, client, trigger }) => {
-    const [request, offered] = await Promise.all([store.get(id), atlas.projects()]);
-    const again = request && { projects: chosen(offered, request.targets.map((target) => target.id)), type: typeOf(request.type), reason: request.reason };
-    await openForm({ services, client, trigger, offered, projects: [], ...again });
-  });
+  click(
+    'new_update',
+    (user) => people.mayRequest(user),
+    async ({ id, client, trigger }) => {
+      const [request, offered] = await Promise.all([store.get(id), atlas.projects()]);
+      const form = { offered, projects: [] };
+      if (request) {
+        form.projects = chosen(
+          offered,
+          request.targets.map((target) => target.id),
+        );
+        form.type = typeOf(request.type);
+        form.reason = request.reason;
+      }
+      await openForm({ services, client, trigger, ...form });
+    },
+  );
 
   app.view('deny_request', async ({ ack, body, view, client }) => {
     const why = view.state.values.reason.reason.value?.trim();
-    if (!why) return ack({ response_action: 'errors', errors: { reason: 'Say why, so that the requester knows what to change.' } });
+    if (!why)
+      return ack({
+        response_action: 'errors',
+        errors: { reason: 'Say why, so that the requester knows what to change.' },
+      });
     const no = await people.mayDecide(body.user.id);
     if (no) return ack({ response_action: 'update', view: noticeView('Not denied', no) });
     await ack();

@@ -40,8 +40,11 @@ export class Logger {
 
   #write(level, args) {
     const last = args.at(-1);
-    const fields = args.length > 1 && last !== null && typeof last === 'object' && !(last instanceof Error) ? args.pop() : {};
-    this.stream.write(`${JSON.stringify({ time: new Date().toISOString(), level, msg: format(...args), ...fields })}\n`);
+    const fields =
+      args.length > 1 && last !== null && typeof last === 'object' && !(last instanceof Error) ? args.pop() : {};
+    this.stream.write(
+      `${JSON.stringify({ time: new Date().toISOString(), level, msg: format(...args), ...fields })}\n`,
+    );
   }
 }
 

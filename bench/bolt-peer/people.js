@@ -30,8 +30,13 @@ export class People {
 
   async #check(user, members, everybody, what) {
     try {
-      const [person, team, listed] = await Promise.all([this.user(user), this.team(), everybody || this.#onList(user, members)]);
-      if (person.is_stranger || person.team_id !== team) return `Only people of this workspace can ${what}. Nothing was done.`;
+      const [person, team, listed] = await Promise.all([
+        this.user(user),
+        this.team(),
+        everybody || this.#onList(user, members),
+      ]);
+      if (person.is_stranger || person.team_id !== team)
+        return `Only people of this workspace can ${what}. Nothing was done.`;
       if (person.deleted) return `Deactivated accounts cannot ${what}. Nothing was done.`;
       if (person.is_bot) return `Apps and bots cannot ${what}: a person has to. Nothing was done.`;
       if (person.is_restricted || person.is_ultra_restricted) return `Guests cannot ${what}. Nothing was done.`;
@@ -40,7 +45,8 @@ export class People {
       return 'You are not on the list of people who may ask for updates, so nothing was sent.';
     } catch (error) {
       const code = error.data?.error;
-      if (code === 'user_not_found' || code === 'user_not_visible') return `Only people of this workspace can ${what}. Nothing was done.`;
+      if (code === 'user_not_found' || code === 'user_not_visible')
+        return `Only people of this workspace can ${what}. Nothing was done.`;
       this.log.warn('ask slack who somebody is', { user, error: code ?? error.message });
       return `Slack does not say at the moment who may ${what}, so nobody can. Nothing was done. Try again in a minute.`;
     }

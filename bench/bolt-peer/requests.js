@@ -7,6 +7,11 @@ import * as messages from './messages.js';
 
 const atOnce = 4; // targets that are changed at a time
 
+const lost =
+  'The new values are no longer stored, or not those that were approved. Nothing was sent; make a new request.';
+const overtaken =
+  'Somebody changed it after this request was made. Nothing was written; make a new request if it is still needed.';
+
 // Requests sees requests through, from the form to what Atlas then shows.
 export class Requests {
   constructor({ store, atlas, client, sealer, people, log, channel, approvalTtl, approvalsRequired }) {
@@ -16,12 +21,26 @@ export class Requests {
   // submit keeps what the form asks for. The same view asks once, however often it is sent.
   async submit(viewId, requester, { type, targets, values, reason: why, doubts }) {
     const { plain, secrets } = separate(type, values);
-    const ofSecrets = (what) => Object.fromEntries(type.fields.filter(({ name }) => secrets[name]).map((field) => [field.name, what(field, secrets[field.name])]));
+    const hidden = type.fields.filter(({ name }) => secrets[name]);
+    const ofSecrets = (what) =>
+      Object.fromEntries(hidden.map((field) => [field.name, what(field, secrets[field.name])]));
     const createdAt = Date.now();
     const request = {
-      id: requestId(viewId), type: type.name, targets, plain, doubts, reason: why, requester, createdAt,
-      masks: ofSecrets(maskOf), fingerprints: ofSecrets((_, value) => this.sealer.fingerprint(value)),
-      state: 'submitted', needed: this.approvalsRequired, expiresAt: createdAt + this.approvalTtl, votes: [], results: {},
+      id: requestId(viewId),
+      type: type.name,
+      targets,
+      plain,
+      doubts,
+      reason: why,
+      requester,
+      createdAt,
+      masks: ofSecrets(maskOf),
+      fingerprints: ofSecrets((_, value) => this.sealer.fingerprint(value)),
+      state: 'submitted',
+      needed: this.approvalsRequired,
+      expiresAt: createdAt + this.approvalTtl,
+      votes: [],
+      results: {},
     };
     const answer = await this.store.submit(request, secrets);
     return { request, isNew: answer === 'ok' };
@@ -32,11 +51,15 @@ export class Requests {
   async prepare(request) {
     const { id } = request;
     await Promise.all(request.targets.map((target) => this.#read(request, target)));
-    const rejected = request.targets.some((target) => request.results[target.id].outcome);
-    request.state = rejected ? 'rejected' : 'pending';
-    if (rejected) request.decidedAt = Date.now();
+    const fields = { results: JSON.stringify(request.results) };
+    if (request.targets.some((target) => request.results[target.id].outcome)) {
+      request.state = 'rejected';
+      request.decidedAt = fields.decidedAt = Date.now();
+    } else {
+      request.state = 'pending';
+    }
     request.dm = await this.#post(request.requester, messages.directMessage(request));
-    const fields = { results: JSON.stringify(request.results), ...(request.dm && { dm: request.dm }), ...(rejected && { decidedAt: request.decidedAt }) };
+    if (request.dm) fields.dm = request.dm;
     const answer = await this.store.move(id, { from: 'submitted', to: request.state, what: 'prepare', fields });
     if (answer !== 'ok') return; // it was taken back meanwhile
     request.card = await this.#post(this.channel, messages.card(request, this.people.mention()));
@@ -56,6 +79,7 @@ export class Requests {
   // returns what to tell the approver, if anything.
   async approve(id, who, clicked) {
     const answer = await this.store.approve(id, who);
+    if (answer === 'expired') await this.expire(); // nobody has looked yet
     const request = await this.#known(id, clicked);
     if (answer === 'ok') await this.apply(request, 'approved', who, 'apply');
     else if (answer === 'counted') await this.show(request);
@@ -74,16 +98,24 @@ export class Requests {
   }
 
   async cancel(id, who, clicked) {
-    return this.#end(id, { who, to: 'cancelled', from: 'submitted,pending', allowed: 'requester', what: 'cancel' }, clicked);
+    return this.#end(
+      id,
+      { who, to: 'cancelled', from: 'submitted,pending', allowed: 'requester', what: 'cancel' },
+      clicked,
+    );
   }
 
   // expire ends the undecided requests whose time is up.
   async expire() {
-    for (const id of await this.store.overdue()) await this.#end(id, { to: 'expired', from: 'submitted,pending', what: 'expire' });
+    for (const id of await this.store.overdue())
+      await this.#end(id, { to: 'expired', from: 'submitted,pending', what: 'expire' });
   }
 
   async #end(id, { fields, ...move }, clicked) {
-    const answer = await this.store.move(id, { ...move, fields: { ...fields, decidedBy: move.who ?? '', decidedAt: Date.now() } });
+    const answer = await this.store.move(id, {
+      ...move,
+      fields: { ...fields, decidedBy: move.who ?? '', decidedAt: Date.now() },
+    });
     const request = await this.#known(id, clicked);
     if (answer !== 'ok') return move.who ? this.#refuse(answer, request, move.who, move.what) : undefined;
     this.log.info(move.to, { request: id, user: move.who });
@@ -112,11 +144,13 @@ export class Requests {
     if (answer !== 'ok') return; // somebody else is at it
     request.state = 'applying';
     const shown = this.#showCard(request); // without its buttons, while Atlas is at it
-    const left = request.targets.filter(({ id }) => request.results[id].outcome !== 'applied' && request.results[id].outcome !== 'stale');
+    const left = request.targets.filter(
+      ({ id }) => request.results[id].outcome !== 'applied' && request.results[id].outcome !== 'stale',
+    );
     const workers = Array.from({ length: atOnce }, async () => {
       for (let target = left.shift(); target; target = left.shift()) {
         const { baseline } = request.results[target.id];
-        const result = secrets ? await this.#applyTo(request, target, secrets) : { outcome: 'refused', detail: 'The new values are no longer stored, or not those that were approved. Nothing was sent; make a new request.' };
+        const result = secrets ? await this.#applyTo(request, target, secrets) : { outcome: 'refused', detail: lost };
         request.results[target.id] = { baseline, ...result };
       }
     });
@@ -124,7 +158,11 @@ export class Requests {
     request.state = request.targets.every(({ id }) => request.results[id].outcome === 'applied') ? 'applied' : 'failed';
     request.decidedAt = Date.now();
     await this.store.move(request.id, {
-      from: 'applying', to: request.state, who, what, retry: secrets !== null && messages.retryable(request),
+      from: 'applying',
+      to: request.state,
+      who,
+      what,
+      retry: secrets !== null && messages.retryable(request),
       fields: { results: JSON.stringify(request.results), decidedAt: request.decidedAt },
     });
     this.log.info(request.state, { request: request.id, type: request.type, targets: request.targets.length });
@@ -140,15 +178,22 @@ export class Requests {
     try {
       const before = redact(type, await this.atlas.integration(id, type.name));
       if (JSON.stringify(before) !== JSON.stringify(request.results[id].baseline)) {
-        return { outcome: 'stale', detail: 'Somebody changed it after this request was made. Nothing was written; make a new request if it is still needed.', shown: before };
+        return { outcome: 'stale', detail: overtaken, shown: before };
       }
       let after = await this.atlas.update(id, type.name, payload(type, values));
       if (!after || mismatches(type, values, after).length > 0) after = await this.atlas.integration(id, type.name);
       const wrong = mismatches(type, values, after);
-      if (wrong.length > 0) return { outcome: 'refused', detail: `Atlas accepted the change but shows something else in: ${wrong.join(', ')}.`, shown: redact(type, after) };
-      return { outcome: 'applied', shown: redact(type, after) };
+      const shown = redact(type, after);
+      if (wrong.length === 0) return { outcome: 'applied', shown };
+      return {
+        outcome: 'refused',
+        detail: `Atlas accepted the change but shows something else in: ${wrong.join(', ')}.`,
+        shown,
+      };
     } catch (error) {
-      return { outcome: 'refused', detail: Object.values(secrets).reduce((words, secret) => words.replaceAll(secret, '••••'), explain(error)) };
+      // Atlas may quote what it was sent.
+      const detail = Object.values(secrets).reduce((words, secret) => words.replaceAll(secret, '••••'), explain(error));
+      return { outcome: 'refused', detail };
     }
   }
 
@@ -169,7 +214,12 @@ export class Requests {
   // What Slack does not take is logged: the request goes on without it.
   async #post(channel, message) {
     try {
-      const posted = await this.client.chat.postMessage({ channel, unfurl_links: false, unfurl_media: false, ...message });
+      const posted = await this.client.chat.postMessage({
+        channel,
+        unfurl_links: false,
+        unfurl_media: false,
+        ...message,
+      });
       return `${posted.channel}:${posted.ts}`;
     } catch (error) {
       this.log.error('post a message', { channel, error: reason(error) });

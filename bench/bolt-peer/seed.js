@@ -25,14 +25,28 @@ for (let i = 0; i < count; i += batch) {
     const target = projects[n % projects.length];
     const at = Math.floor(now - (count - n) * step);
     const doc = {
-      createdAt: at, type: 'PAGER_DUTY', targets: [target], plain: { region: 'EU' }, masks: { serviceKey: '••••0000' }, fingerprints: { serviceKey: '00000000' },
-      doubts: [], reason: `rotated, number ${n}`,
+      createdAt: at,
+      type: 'PAGER_DUTY',
+      targets: [target],
+      plain: { region: 'EU' },
+      masks: { serviceKey: '••••0000' },
+      fingerprints: { serviceKey: '00000000' },
+      doubts: [],
+      reason: `rotated, number ${n}`,
     };
     const results = { [target.id]: { baseline: { ...shown, region: 'US' }, outcome: 'applied', shown } };
     pipeline
       .hset(`request:${id}`, {
-        state: 'applied', requester: 'U0SEED0001', needed: 1, expires: at + config.approvalTtl, votes: 'U0SEED0002', decidedAt: at,
-        doc: JSON.stringify(doc), results: JSON.stringify(results), card: `${config.channel}:${at}.000001`, dm: `D0SEED0001:${at}.000002`,
+        state: 'applied',
+        requester: 'U0SEED0001',
+        needed: 1,
+        expires: at + config.approvalTtl,
+        votes: 'U0SEED0002',
+        decidedAt: at,
+        doc: JSON.stringify(doc),
+        results: JSON.stringify(results),
+        card: `${config.channel}:${at}.000001`,
+        dm: `D0SEED0001:${at}.000002`,
       })
       .pexpire(`request:${id}`, Math.floor(config.retention - (now - at)))
       .zadd('history', at, id)

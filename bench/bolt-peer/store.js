@@ -22,13 +22,28 @@ export class Store {
   // is kept already.
   async submit(request, secrets) {
     const sealed = this.sealer.seal(secrets, purpose(request));
-    const { id, requester, needed, expiresAt, createdAt, type, targets, plain, masks, fingerprints, doubts, reason } = request;
+    const { id, requester, needed, expiresAt, createdAt, type, targets, plain, masks, fingerprints, doubts, reason } =
+      request;
     const keys = [...this.#keys(id), ...targets.map((project) => `project:${project.id}`)];
     return this.redis.submitRequest(
-      keys.length, ...keys, id, createdAt, this.retention, requester, 'submit',
-      sealed, this.approvalTtl + retryWindow, expiresAt,
-      'requester', requester, 'needed', needed, 'expires', expiresAt,
-      'doc', JSON.stringify({ createdAt, type, targets, plain, masks, fingerprints, doubts, reason }),
+      keys.length,
+      ...keys,
+      id,
+      createdAt,
+      this.retention,
+      requester,
+      'submit',
+      sealed,
+      this.approvalTtl + retryWindow,
+      expiresAt,
+      'requester',
+      requester,
+      'needed',
+      needed,
+      'expires',
+      expiresAt,
+      'doc',
+      JSON.stringify({ createdAt, type, targets, plain, masks, fingerprints, doubts, reason }),
     );
   }
 
@@ -41,8 +56,18 @@ export class Store {
   move(id, { from, to, who = '', what, allowed = 'all', retry = false, fields = {} }) {
     const keys = this.#keys(id);
     return this.redis.moveRequest(
-      keys.length, ...keys, id, Date.now(), this.retention, who, what,
-      `,${from},`, to, allowed, retry ? retryWindow : 0, ...Object.entries(fields).flat(),
+      keys.length,
+      ...keys,
+      id,
+      Date.now(),
+      this.retention,
+      who,
+      what,
+      `,${from},`,
+      to,
+      allowed,
+      retry ? retryWindow : 0,
+      ...Object.entries(fields).flat(),
     );
   }
 
@@ -51,7 +76,19 @@ export class Store {
     const keys = this.#keys(request.id);
     const [[failure, answer], [, sealed]] = await this.redis
       .pipeline()
-      .moveRequest(keys.length, ...keys, request.id, Date.now(), this.retention, who, what, `,${from},`, 'applying', 'all', 0)
+      .moveRequest(
+        keys.length,
+        ...keys,
+        request.id,
+        Date.now(),
+        this.retention,
+        who,
+        what,
+        `,${from},`,
+        'applying',
+        'all',
+        0,
+      )
       .getBuffer(`sealed:${request.id}`)
       .exec();
     if (failure) throw failure;
@@ -73,7 +110,9 @@ export class Store {
   }
 
   refused(id, who, what, why) {
-    return this.redis.xadd('audit', 'MINID', '~', Date.now() - this.retention, '*', 'at', Date.now(), 'request', id, 'user', who, 'what', what, 'refused', why);
+    const now = Date.now();
+    const entry = { at: now, request: id, user: who, what, refused: why };
+    return this.redis.xadd('audit', 'MINID', '~', now - this.retention, '*', ...Object.entries(entry).flat());
   }
 
   async get(id) {
@@ -124,7 +163,14 @@ function parse(id, fields) {
   if (!fields.doc) return null;
   const { state, requester, needed, expires, votes, decidedBy, decidedAt, why, card, dm, results } = fields;
   return {
-    id, state, requester, card, dm, decidedBy, why, ...JSON.parse(fields.doc),
+    id,
+    state,
+    requester,
+    card,
+    dm,
+    decidedBy,
+    why,
+    ...JSON.parse(fields.doc),
     needed: Number(needed),
     expiresAt: Number(expires),
     votes: votes ? votes.split(',') : [],
