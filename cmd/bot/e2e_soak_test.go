@@ -367,7 +367,7 @@ func (s *soak) check() {
 	for _, kind := range []string{"request", "person", "project"} {
 		delete(kinds, kind)
 	}
-	assert.Equal(s.t, map[string]int{"audit": 1, "history": 1}, kinds, "and nothing else")
+	assert.Equal(s.t, map[string]int{"audit": 1, "history": 1, "started": 1}, kinds, "and nothing else")
 
 	goroutines, memory := s.metric(s.veteran, "go_goroutines"), s.metric(s.veteran, "process_resident_memory_bytes")
 	// Idle connections to Redis, Slack and Atlas have two each, and are bounded.

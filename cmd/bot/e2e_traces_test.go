@@ -199,10 +199,13 @@ func TestOneTraceFromCommandToCard(t *testing.T) {
 	assert.Equal(t, w.atlas.ProjectID("payments-prod"), target.says("aib.project"))
 	assert.Equal(t, "200", put.says("http.response.status_code"))
 	assert.Equal(t, "ok", shown.says("slack.result"))
-	assert.Contains(t, first.logs.String(), `"event":"submit"`)
-	for _, bot := range []*process{first, second, third} {
+	for event, bot := range map[string]*process{"submit": first, "approve": second, "succeed": third} {
+		assert.Contains(t, bot.logs.String(), `"event":"`+event+`"`)
 		for line := range strings.Lines(bot.logs.String()) {
-			if strings.Contains(line, `"msg":"audit"`) {
+			switch {
+			case strings.Contains(line, `"msg":"audit"`) && strings.Contains(line, `"event":"start"`):
+				assert.NotContains(t, line, "trace_id", "the start of a process is of no request")
+			case strings.Contains(line, `"msg":"audit"`):
 				assert.Contains(t, line, `"trace_id":"`+command.trace()+`"`)
 			}
 		}
