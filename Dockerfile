@@ -6,9 +6,9 @@
 # same too, build with SOURCE_DATE_EPOCH set and --output type=image,rewrite-timestamp=true.
 
 # Go cross-compiles, so the build runs on the platform of the builder whatever the image is for.
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 WORKDIR /src
-# The Go of the image, and no other that go.mod might ask for.
+# The Go of the image, and no other: it is the one that go.mod names, with which archives are built as well.
 ENV CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOCACHE=/cache/build GOMODCACHE=/cache/modules
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/cache/modules go mod download
