@@ -28,6 +28,7 @@ type (
 		}
 		Spec       yaml.Node
 		StringData map[string]string `yaml:"stringData"`
+		Data       map[string]string
 	}
 
 	workload struct {

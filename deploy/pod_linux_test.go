@@ -36,6 +36,12 @@ const patience = 30 * time.Second
 // secrets are the Secrets of a namespace: name, key, value.
 type secrets map[string]map[string]string
 
+// A namespace is what a pod may refer to.
+type namespace struct {
+	secrets    secrets
+	configMaps map[string]map[string]string
+}
+
 // far is what the bot talks to.
 type far struct {
 	slack  *slacksim.Server
@@ -85,6 +91,24 @@ func TestThePodWorks(t *testing.T) {
 			"MONGODB_ATLAS_CLIENT_SECRET": f.atlas.ClientSecret(), "REDIS_URL": redis.URL,
 		}})
 	})
+	t.Run("a policy", func(t *testing.T) {
+		t.Parallel()
+		f, redis := newFar(t), redisd.New(t, "--appendonly", "yes")
+		logged := try(t, f, map[string]any{
+			"config": f.config(map[string]any{"MONGODB_ATLAS_CLIENT_ID": f.atlas.ClientID()}),
+			"policy": map[string]any{"rules": []any{
+				map[string]any{"name": "payments", "projects": []string{"payments-*"}, "approvers": []string{"S0APPROVE1"}, "approvals": 2, "ttl": "30m"},
+				map[string]any{"name": "the rest", "projects": []string{"*"}, "banner": "It's \"real\": tell #incidents"},
+			}},
+			"secrets": map[string]any{"existing": "mine"},
+		}, secrets{"mine": {
+			"SLACK_APP_TOKEN": f.slack.AppToken(), "SLACK_BOT_TOKEN": f.slack.BotToken(), "SEALING_KEYSET": f.keyset,
+			"MONGODB_ATLAS_CLIENT_SECRET": f.atlas.ClientSecret(), "REDIS_URL": redis.URL,
+		}})
+		// That the check looked at the rules shows that the file was read.
+		assert.Regexp(t, `(?m)^ok    policy payments projects +holds for \d+ projects?$`, logged)
+		assert.Regexp(t, `(?m)^ok    policy the rest projects +holds for \d+ projects?$`, logged)
+	})
 	t.Run("several Secrets", func(t *testing.T) {
 		t.Parallel()
 		f, redis := newFar(t), redisd.New(t, "--appendonly", "yes")
@@ -119,17 +143,21 @@ func TestThePodWorks(t *testing.T) {
 }
 
 // try installs the chart, as far as that goes without a cluster: Redis if it is
-// part of it, a replica of the bot, and `helm test`; then it ends the replica.
-func try(t *testing.T, f *far, values map[string]any, there secrets) {
+// part of it, a replica of the bot, and `helm test`; then it ends the replica. It
+// answers what `helm test` printed.
+func try(t *testing.T, f *far, values map[string]any, mine secrets) string {
 	t.Helper()
 	values["port"] = freePort(t)
 	all := helm(t, values)
 	user := confined(t)
-	namespace := maps.Clone(there)
+	there := &namespace{maps.Clone(mine), map[string]map[string]string{}}
 	for _, o := range all {
-		if o.Kind == "Secret" {
-			require.Empty(t, namespace, "either our Secrets or the chart's")
-			namespace = secrets{o.Metadata.Name: o.StringData}
+		switch o.Kind {
+		case "Secret":
+			require.Empty(t, there.secrets, "either our Secrets or the chart's")
+			there.secrets = secrets{o.Metadata.Name: o.StringData}
+		case "ConfigMap":
+			there.configMaps[o.Metadata.Name] = o.Data
 		}
 	}
 	hosts := "127.0.0.1 localhost\n"
@@ -139,7 +167,7 @@ func try(t *testing.T, f *far, values map[string]any, there secrets) {
 
 	deployment := find(t, all, "Deployment", "")
 	pod, _, _ := podOf(t, deployment)
-	replica := newProcess(t, pod, namespace, hosts, user)
+	replica := newProcess(t, pod, there, hosts, user)
 	before := replica.files(t)
 	ended := replica.start(t)
 	c := &pod.Containers[0]
@@ -154,7 +182,7 @@ func try(t *testing.T, f *far, values map[string]any, there secrets) {
 	require.NoError(t, f.slack.WaitConnections(ctx, connections))
 
 	checking, _, _ := podOf(t, find(t, all, "Pod", "-check"))
-	helmTest := newProcess(t, checking, namespace, hosts, user)
+	helmTest := newProcess(t, checking, there, hosts, user)
 	assert.Equal(t, replica.env, helmTest.env, "the check should try what the bot is given")
 	require.NoError(t, <-helmTest.start(t), "%s", &helmTest.said)
 	for line := range strings.Lines(helmTest.said.String()) {
@@ -171,9 +199,10 @@ func try(t *testing.T, f *far, values map[string]any, there secrets) {
 		t.Errorf("Kubernetes would have killed the bot, %d s after it asked it to end", pod.GraceSeconds)
 	}
 	assert.Equal(t, before, replica.files(t), "the bot should leave its file system as it was")
-	for name, value := range namespace.all() {
+	for name, value := range there.secrets.all() {
 		assert.NotContains(t, replica.said.String(), value, "the log holds %s", name)
 	}
+	return helmTest.said.String()
 }
 
 // all are the values that nobody may see, by where they are.
@@ -235,7 +264,7 @@ type process struct {
 
 // newProcess lays out what the container would find: of the image the bot alone,
 // the files of the volumes that are mounted, and /etc/hosts.
-func newProcess(t *testing.T, pod podSpec, there secrets, hosts string, user *syscall.SysProcAttr) *process {
+func newProcess(t *testing.T, pod podSpec, there *namespace, hosts string, user *syscall.SysProcAttr) *process {
 	t.Helper()
 	require.Len(t, pod.Containers, 1)
 	c := &pod.Containers[0]
@@ -244,8 +273,8 @@ func newProcess(t *testing.T, pod podSpec, there secrets, hosts string, user *sy
 	for _, v := range c.Env {
 		assert.NotContains(t, p.env, v.Name, "twice in the environment")
 		if ref := v.ValueFrom.SecretKeyRef; ref.Name != "" {
-			require.Contains(t, there[ref.Name], ref.Key, "%s refers to a key that is not there", v.Name)
-			v.Value = there[ref.Name][ref.Key]
+			require.Contains(t, there.secrets[ref.Name], ref.Key, "%s refers to a key that is not there", v.Name)
+			v.Value = there.secrets[ref.Name][ref.Key]
 		}
 		p.env[v.Name] = v.Value
 	}
@@ -272,12 +301,21 @@ func newProcess(t *testing.T, pod podSpec, there secrets, hosts string, user *sy
 	return p
 }
 
-// mount writes the files of a projected volume.
-func (p *process) mount(t *testing.T, pod podSpec, m mount, there secrets) {
+// mount writes the files of a volume.
+func (p *process) mount(t *testing.T, pod podSpec, m mount, there *namespace) {
 	t.Helper()
 	require.True(t, m.ReadOnly, "%s is mounted for writing", m.Name)
 	i := slices.IndexFunc(pod.Volumes, func(v map[string]yaml.Node) bool { name := v["name"]; return name.Value == m.Name })
 	require.GreaterOrEqual(t, i, 0, "there is no volume %s to mount", m.Name)
+	if from, ok := pod.Volumes[i]["configMap"]; ok {
+		var configMap struct{ Name string }
+		require.NoError(t, from.Decode(&configMap))
+		require.Contains(t, there.configMaps, configMap.Name, "a ConfigMap that is not there")
+		for name, content := range there.configMaps[configMap.Name] {
+			p.write(t, filepath.Join(m.MountPath, name), content, 0o644)
+		}
+		return
+	}
 	var projected struct {
 		DefaultMode fs.FileMode `yaml:"defaultMode"`
 		Sources     []struct {
@@ -292,8 +330,9 @@ func (p *process) mount(t *testing.T, pod podSpec, m mount, there secrets) {
 	require.NotEmpty(t, projected.Sources)
 	for _, source := range projected.Sources {
 		for _, item := range source.Secret.Items {
-			require.Contains(t, there[source.Secret.Name], item.Key, "a key of Secret %s that is not there", source.Secret.Name)
-			p.write(t, filepath.Join(m.MountPath, item.Path), there[source.Secret.Name][item.Key], projected.DefaultMode)
+			content, ok := there.secrets[source.Secret.Name][item.Key]
+			require.True(t, ok, "key %s of Secret %s is not there", item.Key, source.Secret.Name)
+			p.write(t, filepath.Join(m.MountPath, item.Path), content, projected.DefaultMode)
 		}
 	}
 }
