@@ -156,14 +156,41 @@ func TestLinks(t *testing.T) {
 		}
 		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
 			to, err := url.Parse(match[1])
-			if err != nil || to.IsAbs() || to.Path == "" {
+			if err != nil || to.IsAbs() {
 				continue
 			}
-			_, err = os.Stat(filepath.Join(filepath.Dir(path), filepath.FromSlash(to.Path))) //nolint:gosec // of this repository
-			assert.NoError(t, err, "%s links to %s", path, match[1])
+			target := path
+			if to.Path != "" {
+				target = filepath.Join(filepath.Dir(path), filepath.FromSlash(to.Path))
+			}
+			_, err = os.Stat(target)
+			if assert.NoError(t, err, "%s links to %s", path, match[1]) && to.Fragment != "" && filepath.Ext(target) == ".md" {
+				assert.Contains(t, anchors(t, target), to.Fragment, "%s links to %s", path, match[1])
+			}
 		}
 		return nil
 	})
 	require.NoError(t, err)
 	assert.NotZero(t, pages)
+}
+
+// anchors are what the headings of a page are called in links, as GitHub makes them.
+func anchors(t *testing.T, path string) []string {
+	t.Helper()
+	text, err := os.ReadFile(path) //nolint:gosec // of this repository
+	require.NoError(t, err)
+	var names []string
+	fenced := false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		heading := regexp.MustCompile(`^#{1,6} (.*)`).FindStringSubmatch(line)
+		if heading == nil || fenced {
+			continue
+		}
+		name := regexp.MustCompile(`[^\p{L}\p{N}\- _]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }

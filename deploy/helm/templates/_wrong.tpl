@@ -52,6 +52,15 @@ Each problem is a line. No value is repeated: it may be a secret in the wrong pl
 {{- end }}
 {{- end }}
 
+{{- range .Values.extraVolumes }}
+{{- if has .name (list "secrets" "policy") }}
+{{- $wrong = append $wrong (printf "extraVolumes names %s, which is a volume of the chart: choose another name" .name) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.redis.enabled (not .Values.redis.image.tag) (not .Values.redis.image.digest) }}
+{{- $wrong = append $wrong "redis.image.tag is empty: name a version of Redis, or a digest" }}
+{{- end }}
+
 {{- if gt (mul .Values.replicaCount $config.SLACK_CONNECTIONS) 6 }}
 {{- $wrong = append $wrong (printf "replicaCount × config.SLACK_CONNECTIONS is %d × %d, but six at most leave room under Slack's ten connections of an app: renewing one takes a second for a while, and dead ones still count" (int .Values.replicaCount) (int $config.SLACK_CONNECTIONS)) }}
 {{- end }}
