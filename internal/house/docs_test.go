@@ -163,7 +163,7 @@ func TestLinks(t *testing.T) {
 			if to.Path != "" {
 				target = filepath.Join(filepath.Dir(path), filepath.FromSlash(to.Path))
 			}
-			_, err = os.Stat(target)
+			_, err = os.Stat(target) //nolint:gosec // of this repository
 			if assert.NoError(t, err, "%s links to %s", path, match[1]) && to.Fragment != "" && filepath.Ext(target) == ".md" {
 				assert.Contains(t, anchors(t, target), to.Fragment, "%s links to %s", path, match[1])
 			}

@@ -224,7 +224,7 @@ func TestReleaseFitsTheRest(t *testing.T) {
 	assert.Equal(t, []string{values.Image.Repository}, image.Images)
 
 	// The goreleaser of the workflow is the one that was tried.
-	tried := regexp.MustCompile(`github.com/goreleaser/goreleaser/v2 (v\S+)`).FindStringSubmatch(readFile(t, "tools", "goreleaser", "go.mod"))
+	tried := regexp.MustCompile(`github\.com/goreleaser/goreleaser/v2 (v\S+)`).FindStringSubmatch(readFile(t, "tools", "goreleaser", "go.mod"))
 	require.NotNil(t, tried)
 	assert.Contains(t, run, "\n          version: "+tried[1]+"\n")
 }
