@@ -83,13 +83,23 @@ func TestThePodWorks(t *testing.T) {
 	t.Run("a Secret of one's own", func(t *testing.T) {
 		t.Parallel()
 		f, redis := newFar(t), redisd.New(t, "--appendonly", "yes")
+		mine := secrets{"mine": {
+			"SLACK_APP_TOKEN": f.slack.AppToken(), "SLACK_BOT_TOKEN": f.slack.BotToken(), "SEALING_KEYSET": f.keyset,
+			"MONGODB_ATLAS_CLIENT_SECRET": f.atlas.ClientSecret(), "REDIS_URL": redis.URL,
+		}}
 		try(t, f, map[string]any{
 			"config":  f.config(map[string]any{"MONGODB_ATLAS_CLIENT_ID": f.atlas.ClientID()}),
 			"secrets": map[string]any{"existing": "mine"},
-		}, secrets{"mine": {
-			"SLACK_APP_TOKEN": f.slack.AppToken(), "SLACK_BOT_TOKEN": f.slack.BotToken(), "SEALING_KEYSET": f.keyset,
-			"MONGODB_ATLAS_CLIENT_SECRET": f.atlas.ClientSecret(), "REDIS_URL": redis.URL,
-		}})
+		}, mine, func(replica *process) {
+			// A rotation, without a restart: the Secret changes, and with it what is mounted.
+			rotate := exec.CommandContext(t.Context(), bot(t), "keyset", "rotate") //nolint:gosec // our own bot
+			rotate.Env = []string{"SEALING_KEYSET=" + f.keyset}
+			rotated, err := rotate.Output()
+			require.NoError(t, err)
+			mine["mine"]["SEALING_KEYSET"] = string(rotated)
+			replica.remount(t, mine)
+			replica.said.wait(t, `"took up another keyset"`)
+		})
 	})
 	t.Run("a policy", func(t *testing.T) {
 		t.Parallel()
@@ -144,8 +154,8 @@ func TestThePodWorks(t *testing.T) {
 
 // try installs the chart, as far as that goes without a cluster: Redis if it is
 // part of it, a replica of the bot, and `helm test`; then it ends the replica. It
-// answers what `helm test` printed.
-func try(t *testing.T, f *far, values map[string]any, mine secrets) string {
+// answers what `helm test` printed. More may be done with the replica while it runs.
+func try(t *testing.T, f *far, values map[string]any, mine secrets, more ...func(replica *process)) string {
 	t.Helper()
 	values["port"] = freePort(t)
 	all := helm(t, values)
@@ -191,6 +201,11 @@ func try(t *testing.T, f *far, values map[string]any, mine secrets) string {
 		assert.True(t, strings.HasPrefix(line, "ok ") || doubt, "`bot check` should find nothing: %s", line)
 	}
 
+	assert.Equal(t, before, replica.files(t), "the bot should leave its file system as it was")
+	for _, do := range more {
+		do(replica)
+		before = replica.files(t)
+	}
 	require.NoError(t, replica.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case err := <-ended:
@@ -199,6 +214,7 @@ func try(t *testing.T, f *far, values map[string]any, mine secrets) string {
 		t.Errorf("Kubernetes would have killed the bot, %d s after it asked it to end", pod.GraceSeconds)
 	}
 	assert.Equal(t, before, replica.files(t), "the bot should leave its file system as it was")
+	assert.NotContains(t, replica.said.String(), f.keyset, "the log holds the keyset of before")
 	for name, value := range there.secrets.all() {
 		assert.NotContains(t, replica.said.String(), value, "the log holds %s", name)
 	}
@@ -255,11 +271,51 @@ func TestMain(m *testing.M) {
 
 // A process is a container without a runtime.
 type process struct {
-	root string
-	env  map[string]string
-	port int
-	cmd  *exec.Cmd
-	said bytes.Buffer
+	root    string
+	env     map[string]string
+	port    int
+	cmd     *exec.Cmd
+	said    said
+	volumes []volume
+}
+
+// A volume is a mounted one whose files may change.
+type volume struct {
+	path    string
+	sources []source
+	mode    fs.FileMode
+	times   int // that it was written
+}
+
+type source struct {
+	Secret struct {
+		Name  string
+		Items []struct{ Key, Path string }
+	}
+}
+
+// said is what a process prints, to be looked at while it does.
+type said struct {
+	guard sync.Mutex
+	text  bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.guard.Lock()
+	defer s.guard.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.guard.Lock()
+	defer s.guard.Unlock()
+	return s.text.String()
+}
+
+// wait waits until something was printed.
+func (s *said) wait(t *testing.T, words string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(s.String(), words) }, patience, 50*time.Millisecond, "nobody said %s", words)
 }
 
 // newProcess lays out what the container would find: of the image the bot alone,
@@ -318,22 +374,48 @@ func (p *process) mount(t *testing.T, pod podSpec, m mount, there *namespace) {
 	}
 	var projected struct {
 		DefaultMode fs.FileMode `yaml:"defaultMode"`
-		Sources     []struct {
-			Secret struct {
-				Name  string
-				Items []struct{ Key, Path string }
-			}
+		Sources     []source
+	}
+	from := pod.Volumes[i]["projected"]
+	require.NoError(t, from.Decode(&projected))
+	require.NotEmpty(t, projected.Sources)
+	v := volume{path: m.MountPath, sources: projected.Sources, mode: projected.DefaultMode}
+	p.project(t, &v, there.secrets)
+	for _, s := range v.sources {
+		for _, item := range s.Secret.Items {
+			require.NoError(t, os.Symlink(filepath.Join("..data", item.Path), filepath.Join(p.root, v.path, item.Path)))
 		}
 	}
-	volume := pod.Volumes[i]["projected"]
-	require.NoError(t, volume.Decode(&projected))
-	require.NotEmpty(t, projected.Sources)
-	for _, source := range projected.Sources {
-		for _, item := range source.Secret.Items {
-			content, ok := there.secrets[source.Secret.Name][item.Key]
-			require.True(t, ok, "key %s of Secret %s is not there", item.Key, source.Secret.Name)
-			p.write(t, filepath.Join(m.MountPath, item.Path), content, projected.DefaultMode)
+	p.volumes = append(p.volumes, v)
+}
+
+// project writes the files of a volume as a kubelet does: into a new directory, to
+// which the link "..data" then leads all at once.
+func (p *process) project(t *testing.T, v *volume, there secrets) {
+	t.Helper()
+	v.times++
+	version := fmt.Sprintf("..%d", v.times)
+	for _, s := range v.sources {
+		for _, item := range s.Secret.Items {
+			content, ok := there[s.Secret.Name][item.Key]
+			require.True(t, ok, "key %s of Secret %s is not there", item.Key, s.Secret.Name)
+			p.write(t, filepath.Join(v.path, version, item.Path), content, v.mode)
 		}
+	}
+	data := filepath.Join(p.root, v.path, "..data")
+	require.NoError(t, os.Symlink(version, data+"_tmp"))
+	require.NoError(t, os.Rename(data+"_tmp", data))
+}
+
+// remount has the volumes follow Secrets that changed.
+func (p *process) remount(t *testing.T, there secrets) {
+	t.Helper()
+	for i := range p.volumes {
+		v := &p.volumes[i]
+		path := filepath.Join(p.root, v.path)
+		require.NoError(t, os.Chmod(path, 0o755)) //nolint:gosec // as a mounted directory is
+		p.project(t, v, there)
+		require.NoError(t, os.Chmod(path, 0o555)) //nolint:gosec // nobody writes here
 	}
 }
 
