@@ -364,7 +364,8 @@ func (s *soak) check() {
 	assert.Equal(s.t, all, kinds["request"], "one record for each request")
 	assert.LessOrEqual(s.t, kinds["person"], pairs, "a list for each person")
 	assert.LessOrEqual(s.t, kinds["project"], len(s.w.atlas.Projects()), "a list for each project")
-	for _, kind := range []string{"request", "person", "project"} {
+	assert.LessOrEqual(s.t, kinds["under_way"], pairs, "what each person has under way")
+	for _, kind := range []string{"request", "person", "project", "under_way"} {
 		delete(kinds, kind)
 	}
 	assert.Equal(s.t, map[string]int{"audit": 1, "history": 1, "started": 1}, kinds, "and nothing else")

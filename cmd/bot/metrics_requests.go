@@ -22,7 +22,7 @@ var (
 	outcomes  = []string{string(approvals.Proven), string(approvals.Refused), string(approvals.Stale)}
 	tries     = []string{"update", "approve", "deny", "cancel", "retry", other}
 	standings = []string{
-		whyOwn, whyNotTheirs, string(modals.Stranger), string(modals.Bot), string(modals.Guest), string(modals.Deactivated),
+		whyOwn, whySame, whyNotTheirs, whyTooMany, string(modals.Stranger), string(modals.Bot), string(modals.Guest), string(modals.Deactivated),
 		string(modals.Unlisted), other,
 	}
 	retried = []string{retriedAtlas, retriedSlack, retriedPeople}
@@ -31,7 +31,9 @@ var (
 
 const (
 	whyOwn       = "own"
+	whySame      = "same_person"
 	whyNotTheirs = "not_requester"
+	whyTooMany   = "too_many"
 
 	retriedAtlas  = "atlas"
 	retriedSlack  = "slack"
@@ -163,6 +165,10 @@ func whyNot(why string) string {
 	switch why {
 	case approvals.ErrOwnRequest.Error():
 		return whyOwn
+	case approvals.ErrSameHuman.Error():
+		return whySame
+	case approvals.ErrTooMany.Error():
+		return whyTooMany
 	case approvals.ErrNotRequester.Error():
 		return whyNotTheirs
 	default:

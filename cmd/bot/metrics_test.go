@@ -271,7 +271,9 @@ func TestEntriesOfTheTrailCount(t *testing.T) {
 	hear(2*time.Minute+time.Second, "target", "applying", "outcome", "applied")
 	hear(2*time.Minute+2*time.Second, "succeed", "applied")
 	hear(time.Hour, "refuse", "applied", "tried", "approve", "why", approvals.ErrOwnRequest.Error())
+	hear(time.Hour, "refuse", "applied", "tried", "approve", "why", approvals.ErrSameHuman.Error())
 	hear(time.Hour, "lapse", "failed")
+	m.audited(approvals.Entry{Event: "refuse", Fields: map[string]string{"tried": "update", "why": approvals.ErrTooMany.Error()}}, nil)
 	m.audited(approvals.Entry{Event: "refuse", Fields: map[string]string{"tried": "update", "why": "guest"}}, nil) // of no request
 
 	_, shown := get(t, served(t, newHealth(m, nil))+"/metrics")
@@ -281,6 +283,7 @@ func TestEntriesOfTheTrailCount(t *testing.T) {
 		`requests_total{state="failed",type="DATADOG"} 0`, `decision_seconds_sum{state="approved"} 120`,
 		`decision_seconds_count{state="approved"} 1`, `proof_seconds_sum{type="DATADOG"} 2`, `targets_total{outcome="applied"} 1`,
 		`refusals_total{tried="approve",why="own"} 1`, `refusals_total{tried="update",why="guest"} 1`,
+		`refusals_total{tried="approve",why="same_person"} 1`, `refusals_total{tried="update",why="too_many"} 1`,
 	} {
 		assert.Contains(t, shown, "\n"+namespace+"_"+line+"\n")
 	}
