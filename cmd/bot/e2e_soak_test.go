@@ -365,7 +365,8 @@ func (s *soak) check() {
 	assert.LessOrEqual(s.t, kinds["person"], pairs, "a list for each person")
 	assert.LessOrEqual(s.t, kinds["project"], len(s.w.atlas.Projects()), "a list for each project")
 	assert.LessOrEqual(s.t, kinds["under_way"], pairs, "what each person has under way")
-	for _, kind := range []string{"request", "person", "project", "under_way"} {
+	assert.LessOrEqual(s.t, kinds["head"], 1, "that the head of the trail is posted, which begins after some seconds")
+	for _, kind := range []string{"request", "person", "project", "under_way", "head"} {
 		delete(kinds, kind)
 	}
 	assert.Equal(s.t, map[string]int{"audit": 1, "history": 1, "started": 1}, kinds, "and nothing else")

@@ -37,7 +37,7 @@ func TestFarEndsThatAreNotTrusted(t *testing.T) {
 	start := func(most uint16) *httptest.Server {
 		server := httptest.NewUnstartedServer(far)
 		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.TLS = &tls.Config{MaxVersion: most} //nolint:gosec // to be refused
+		server.TLS = &tls.Config{MaxVersion: most}
 		server.StartTLS()
 		t.Cleanup(server.Close)
 		return server
