@@ -148,14 +148,16 @@ func (p *Projector) drawKind(ctx context.Context, r *Request, kind Kind, version
 }
 
 // wanted names the messages of a kind that the request should have in its state:
-// those it has, and the one it needs.
+// those it has, and the one it needs. One that was clicked before it was known who
+// posted it may have two names by now; it is drawn once.
 func (r *Request) wanted(kind Kind) []string {
 	var names []string
 	if r.needs(kind) {
 		names = append(names, string(kind))
 	}
 	for name := range r.Messages {
-		if before, _, _ := strings.Cut(name, "@"); Kind(before) == kind && !slices.Contains(names, name) {
+		before, ref, _ := strings.Cut(name, "@")
+		if Kind(before) == kind && !slices.Contains(names, name) && (ref == "" || r.Messages[before].Ref != ref) {
 			names = append(names, name)
 		}
 	}
