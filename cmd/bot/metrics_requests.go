@@ -23,7 +23,7 @@ var (
 	tries     = []string{"update", "approve", "deny", "cancel", "retry", other}
 	standings = []string{
 		whyOwn, whySame, whyNotTheirs, whyTooMany, string(modals.Stranger), string(modals.Bot), string(modals.Guest), string(modals.Deactivated),
-		string(modals.Unlisted), other,
+		string(modals.Unlisted), string(modals.Removed), string(modals.Hasty), other,
 	}
 	retried = []string{retriedAtlas, retriedSlack, retriedPeople}
 	queues  = []string{"due", "show"}

@@ -109,6 +109,7 @@ func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 	}
 	if !b.openings.allow(by.User, b.FormsPerMinute) {
 		b.answer(ctx, i, modals.TooManyForms())
+		b.refused(ctx, id, by, "deny", modals.Hasty)
 		return
 	}
 	call, cancel := context.WithTimeout(ctx, answerTime)

@@ -32,6 +32,7 @@ func formNotOpened() modals.Message {
 func (b *Bot) openForm(ctx context.Context, user, trigger string, form modals.Form, complain func(modals.Message)) {
 	if !b.openings.allow(user, b.FormsPerMinute) {
 		complain(modals.TooManyForms())
+		b.refused(ctx, "", approvals.Actor{User: user, Via: "form"}, "update", modals.Hasty)
 		return
 	}
 	form.Policy = &b.Requests.Policy

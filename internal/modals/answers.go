@@ -104,6 +104,7 @@ const (
 	Deactivated Standing = "deactivated"
 	Unlisted    Standing = "unlisted" // not on the list
 	Removed     Standing = "removed"  // on the list when the request was made, and no longer
+	Hasty       Standing = "hasty"    // has many forms opened within a minute
 	Unknown     Standing = "unknown"  // Slack did not say
 )
 
