@@ -53,6 +53,7 @@ type Request struct {
 	Note      string             // why it was denied
 	Outcomes  map[string]Target  // by project ID; see Target
 	Messages  map[string]Message // by name; see Kind
+	Overlaps  map[string]Overlap // other requests that are open for some of its targets, by ID; of one that is open itself
 
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // when an undecided request expires
@@ -227,7 +228,7 @@ func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
 		State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
 		Trouble: fields["trouble"], Traceparent: fields["traceparent"], ReadAt: now, doc: []byte(fields["doc"]),
 		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])), begun: number(fields["begun"]),
-		Outcomes: map[string]Target{}, Messages: map[string]Message{},
+		Outcomes: map[string]Target{}, Messages: map[string]Message{}, Overlaps: map[string]Overlap{},
 	}
 	errs := []error{json.Unmarshal(r.doc, &r.Submission)}
 	r.Version = number(fields["version"])
@@ -247,6 +248,10 @@ func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
 			var m Message
 			errs = append(errs, json.Unmarshal([]byte(value), &m))
 			r.Messages[key] = m
+		case "overlap":
+			var other Overlap
+			errs = append(errs, json.Unmarshal([]byte(value), &other))
+			r.Overlaps[key] = other
 		case "outcome":
 			target.Outcome = Outcome(value)
 			r.Outcomes[key] = target

@@ -32,6 +32,7 @@ var (
 	refuseScript  = move("refuse")
 	startedScript = move("started")
 	rekeyedScript = move("rekeyed")
+	overlapScript = move("overlap")
 	dueScript     = redis.NewScript(source("due"))
 	readScript    = redis.NewScript(source("read"))
 	homesScript   = redis.NewScript(source("homes"))
