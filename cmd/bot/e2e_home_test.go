@@ -39,13 +39,15 @@ func TestHome(t *testing.T) {
 	v = w.home(t, jo, id)
 	assert.NotContains(t, string(v.JSON), "Nothing waits for you.")
 	v = w.home(t, jo, "/archives/"+approvals+"/p"+strings.ReplaceAll(card.TS, ".", ""))
-	assert.Contains(t, string(v.JSON), "Nothing was decided yet.")
+	assert.Contains(t, string(v.JSON), "Nothing has been changed yet.")
 	w.home(t, mira, id)
 
 	w.click(t, jo, card, "approve")
 	w.home(t, jo, "Nothing waits for you.")
 	v = w.home(t, mira, "*applied*")
-	assert.NotContains(t, string(v.JSON), "Nothing was decided yet.")
+	assert.NotContains(t, string(v.JSON), "Nothing has been changed yet.")
+	assert.Contains(t, string(v.JSON), `"text":"*payments-prod*\n• PagerDuty · `, "what changed lately, by project")
+	assert.Contains(t, string(v.JSON), "every full member of this workspace", "who may ask")
 	w.noSecrets(t)
 }
 

@@ -239,7 +239,7 @@ func TestDoneTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.start(t)
-	const says = "You did this; it counts once."
+	const says = "You did this before; it counts once."
 	require.Empty(t, w.ask(t, mira, limited("2d2d", "first", "payments-prod")).Errors)
 	card := w.cardOf(t, "pending", "first")
 	w.click(t, jo, card, "approve")

@@ -361,7 +361,7 @@ func TestTheGroupIsEmptiedWhilePending(t *testing.T) {
 	for _, action := range []string{"approve", "deny"} {
 		w.slack.Person(jo).Reload()
 		w.click(t, jo, card, action)
-		w.told(t, jo, approvals, "Only <!subteam^S0APPROVE1> can decide on this request. Nothing was counted.")
+		w.told(t, jo, approvals, "Only <!subteam^S0APPROVE1> can decide on this request. Your click did nothing.")
 	}
 	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
 	w.click(t, mira, w.message(t, mira, w.slack.Person(mira).DM(), "pending", ""), "cancel")

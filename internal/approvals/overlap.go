@@ -65,6 +65,11 @@ func (s *Store) openIn(ctx context.Context, projects []atlas.Project) ([]string,
 	return slices.DeleteFunc(open.Val(), func(id string) bool { return !named[id] }), nil
 }
 
+// Overlap is what the request may know of another.
+func (r *Request) Overlap(other *Request) Overlap {
+	return Overlap{Requester: other.Requester, Projects: other.shared(r.Targets)}
+}
+
 // shared are the IDs of the projects that the request is for, too.
 func (r *Request) shared(projects []atlas.Project) []string {
 	var ids []string
@@ -119,7 +124,7 @@ func (s *Store) meet(ctx context.Context, r *Request) (*Request, error) {
 
 // note has a request know whether another is open. It returns the request as it is then.
 func (s *Store) note(ctx context.Context, r, other *Request) (*Request, error) {
-	text, err := json.Marshal(Overlap{Requester: other.Requester, Projects: other.shared(r.Targets)})
+	text, err := json.Marshal(r.Overlap(other))
 	if err != nil {
 		return r, fmt.Errorf("note that request %s overlaps %s: %w", other.ID, r.ID, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -253,6 +254,45 @@ func (s *Store) OfPerson(ctx context.Context, user string, offset, most int) ([]
 // Decided lists the requests that were decided, newest first.
 func (s *Store) Decided(ctx context.Context, offset, most int) ([]*Request, error) {
 	return s.list(ctx, s.keys().history(), offset, most)
+}
+
+// Place finds a request in the list of a project, or without one of all that were
+// decided, by the place that it had there once: newer ones have come before it since,
+// and one that is tried again has left. A request that is no longer near has the place
+// that it had.
+func (s *Store) Place(ctx context.Context, projectID, id string, place int) (int, error) {
+	const more, fewer = 200, 20
+	key := s.keys().history()
+	if projectID != "" {
+		key = s.keys().project(projectID)
+	}
+	first := max(0, place-fewer)
+	ids, err := s.Redis.ZRevRange(ctx, key, int64(first), int64(place+more)).Result()
+	if err != nil {
+		return 0, fmt.Errorf("find the place of request %s: %w", id, err)
+	}
+	if i := slices.Index(ids, id); i >= 0 {
+		return first + i, nil
+	}
+	return place, nil
+}
+
+// Changed finds the requests by which the integrations of a project were changed
+// last, by type, among the newest that named it.
+func (s *Store) Changed(ctx context.Context, projectID string) (map[string]*Request, error) {
+	requests, err := s.OfProject(ctx, projectID, 0, lookedAt)
+	if err != nil {
+		return nil, err
+	}
+	last := map[string]*Request{}
+	for _, r := range requests {
+		target := r.Target(projectID)
+		before := last[r.Type]
+		if target.Outcome == Proven && (before == nil || target.Result.At.After(before.Target(projectID).Result.At)) {
+			last[r.Type] = r
+		}
+	}
+	return last, nil
 }
 
 func (s *Store) list(ctx context.Context, key string, offset, most int) ([]*Request, error) {

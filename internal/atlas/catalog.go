@@ -13,6 +13,7 @@ type Type struct {
 	Aliases []string // other ways that people write it; see FindType
 	Fields  []Field  // in the order of the form, secrets last
 	Where   string   // where at the vendor the key is found
+	Guide   string   // the address of a page about that
 	Effect  string   // what falls silent if the new values are wrong
 	Caveat  string   // what to know before asking for a change; empty for most
 
@@ -97,7 +98,8 @@ var Types = []*Type{
 	{
 		Name: "PAGER_DUTY", Title: "PagerDuty", Aliases: []string{"pd"},
 		Where:  "PagerDuty: Services → the service → Integrations → Integration Key.",
-		Effect: "Atlas alerts stop opening PagerDuty incidents.",
+		Guide:  "https://support.pagerduty.com/main/docs/services-and-integrations",
+		Effect: "Atlas alerts stop opening PagerDuty incidents, and nobody is paged.",
 		Fields: []Field{
 			{
 				Name: "region", Label: "Region", Kind: Choice, Required: true, Choices: []string{"US", "EU"}, Default: "US",
@@ -112,7 +114,8 @@ var Types = []*Type{
 	{
 		Name: "OPS_GENIE", Title: "Opsgenie",
 		Where:  "Opsgenie: Teams → the team → Integrations → the API integration → API key.",
-		Effect: "Atlas alerts stop reaching Opsgenie.",
+		Guide:  "https://support.atlassian.com/opsgenie/docs/create-a-default-api-integration/",
+		Effect: "Atlas alerts stop reaching Opsgenie, and nobody is paged.",
 		Fields: []Field{
 			{
 				Name: "region", Label: "Region", Kind: Choice, Required: true, Choices: []string{"US", "EU"}, Default: "US",
@@ -127,7 +130,8 @@ var Types = []*Type{
 	{
 		Name: "DATADOG", Title: "Datadog", Aliases: []string{"dd"},
 		Where:  "Datadog: Organization Settings → API Keys.",
-		Effect: "Atlas metrics and alerts stop reaching Datadog.",
+		Guide:  "https://docs.datadoghq.com/account_management/api-app-keys/",
+		Effect: "Atlas metrics and alerts stop reaching Datadog, and monitors built on them see no data.",
 		Fields: []Field{
 			{
 				Name: "region", Label: "Region", Kind: Choice, Required: true,
@@ -159,7 +163,8 @@ var Types = []*Type{
 	{
 		Name: "VICTOR_OPS", Title: "Splunk On-Call (VictorOps)", Aliases: []string{"victorops", "splunk", "splunkoncall", "vo"},
 		Where:  "Splunk On-Call: Integrations → MongoDB Atlas → API key.",
-		Effect: "Atlas alerts stop reaching Splunk On-Call.",
+		Guide:  "https://portal.victorops.com/",
+		Effect: "Atlas alerts stop reaching Splunk On-Call, or page another team if it is the routing key.",
 		Fields: []Field{
 			{
 				Name: "routingKey", Label: "Routing key", Kind: Plain,
@@ -174,7 +179,8 @@ var Types = []*Type{
 	{
 		Name: "WEBHOOK", Title: "Webhook", Aliases: []string{"webhooks", "hook"},
 		Where:  "The service that receives the webhook shows its address and its secret.",
-		Effect: "Atlas alerts stop reaching the receiver of the webhook.",
+		Guide:  "https://www.mongodb.com/docs/atlas/tutorial/third-party-service-integrations/",
+		Effect: "Atlas alerts stop reaching the receiver of the webhook, or it turns them away because the secret differs.",
 		Fields: []Field{
 			{
 				Name: "url", Label: "URL", Kind: SecretURL, RequiredByAtlas: true, Required: true,
@@ -197,7 +203,8 @@ var Types = []*Type{
 	{
 		Name: "MICROSOFT_TEAMS", Title: "Microsoft Teams", Aliases: []string{"teams", "msteams"},
 		Where:  "Microsoft Teams: the channel → Workflows (or Connectors) → the incoming webhook.",
-		Effect: "Atlas alerts stop appearing in the Teams channel.",
+		Guide:  "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook",
+		Effect: "Atlas alerts stop appearing in the Teams channel, or appear in another one.",
 		Fields: []Field{
 			{
 				Name: "microsoftTeamsWebhookUrl", Label: "Webhook URL", Kind: SecretURL, RequiredByAtlas: true, Required: true, Soft: teamsURL,
@@ -208,7 +215,8 @@ var Types = []*Type{
 	{
 		Name: "PROMETHEUS", Title: "Prometheus", Aliases: []string{"prom"},
 		Where:  "You choose them: the same user name and password stand in your Prometheus scrape configuration.",
-		Effect: "Prometheus can no longer scrape metrics from Atlas until its configuration has the same values.",
+		Guide:  "https://www.mongodb.com/docs/atlas/tutorial/prometheus-integration/",
+		Effect: "Prometheus gets no metrics from Atlas, and alerts built on them see no data, until its configuration has the same values.",
 		Fields: []Field{
 			{
 				Name: "enabled", Label: "Enabled", Kind: Toggle, RequiredByAtlas: true, Required: true, Default: "true",
@@ -236,6 +244,7 @@ var Types = []*Type{
 	{
 		Name: "SLACK", Title: "Slack",
 		Where: "Slack: the settings of the app that Atlas posts as.",
+		Guide: "https://api.slack.com/apps",
 		Caveat: "Atlas now connects to Slack by OAuth in its own console, and refuses most changes through its API. " +
 			"At most the channel may change. If Atlas refuses, you will see its answer.",
 		Effect: "Atlas alerts stop appearing in the Slack channel.",
@@ -258,6 +267,7 @@ var Types = []*Type{
 	{
 		Name: "NEW_RELIC", Title: "New Relic", Aliases: []string{"nr"},
 		Where: "New Relic: the account's API keys.",
+		Guide: "https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/",
 		Caveat: "New Relic switched this plugin off on 16 June 2021. Atlas still stores the values, " +
 			"but most likely nothing receives what it sends.",
 		Effect: "Nothing that still works: the plugin is gone.",

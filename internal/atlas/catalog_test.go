@@ -3,6 +3,7 @@ package atlas
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -175,6 +176,9 @@ func TestCatalogIsSound(t *testing.T) {
 			continue
 		}
 		assert.NotEmpty(t, typ.Where, typ.Name)
+		guide, err := url.Parse(typ.Guide)
+		require.NoError(t, err)
+		assert.Equal(t, "https", guide.Scheme, typ.Name)
 		assert.NotEmpty(t, typ.Effect, typ.Name)
 		secrets := false
 		for i := range typ.Fields {

@@ -19,6 +19,7 @@ import (
 const (
 	redisTime  = 1500 * time.Millisecond // for a move of a request
 	peopleTime = 1200 * time.Millisecond // to find out who somebody is, or which projects there are
+	besideTime = 400 * time.Millisecond  // for what an ack can do without
 	beforeAck  = 2700 * time.Millisecond // for all of that together; the rest is for the way there and back
 	atlasTime  = 2500 * time.Millisecond // for what a form shows, after the ack
 	answerTime = 5 * time.Second         // for an answer after the ack
@@ -136,6 +137,8 @@ func (b *Bot) action(ctx context.Context, i *interaction, ack Ack) {
 		b.retry(ctx, i, action.Value, ack)
 	case modals.ActionOpenForm:
 		b.openFromHome(ctx, i, ack)
+	case modals.ActionNewer, modals.ActionOlder:
+		b.turn(ctx, i, action.ActionID, action.Value, ack)
 	case modals.ActionNewUpdate:
 		b.newUpdate(ctx, i, action.Value, ack)
 	default:
@@ -198,6 +201,18 @@ func (b *Bot) respond(ctx context.Context, responseURL, user, channel string, m 
 	}
 	if err != nil {
 		b.log().WarnContext(ctx, "answer", "user", user, "error", slackFault(err))
+	}
+}
+
+// replace puts a message in place of the one on which somebody clicked, which only they see.
+func (b *Bot) replace(ctx context.Context, responseURL string, m modals.Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	err := slack.PostWebhookCustomHTTPContext(ctx, responseURL, b.http(), &slack.WebhookMessage{
+		Text: m.Text, Blocks: &slack.Blocks{BlockSet: m.Blocks}, ResponseType: slack.ResponseTypeEphemeral, ReplaceOriginal: true,
+	})
+	if err != nil {
+		b.log().WarnContext(ctx, "replace an answer", "error", slackFault(err))
 	}
 }
 

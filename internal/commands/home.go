@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -42,7 +43,10 @@ func (b *Bot) looked(ctx context.Context, e *event, ack Ack) {
 
 // ShowHome draws somebody's Home tab as things are now.
 func (b *Bot) ShowHome(ctx context.Context, user string) error {
-	home := modals.Home{Approvers: markup(b.Requests.Policy.Default.Approvers), Policy: len(b.Requests.Policy.Rules) > 0, Links: map[string]string{}}
+	policy := &b.Requests.Policy
+	home := modals.Home{
+		Approvers: markup(policy.Default.Approvers), Requesters: markup(policy.Default.Requesters), Policy: len(policy.Rules) > 0,
+	}
 	who := b.requester(ctx, user)
 	home.Approves = b.approver(ctx, user) == may
 	if who == may || who == modals.Unlisted || home.Approves {
@@ -56,16 +60,22 @@ func (b *Bot) ShowHome(ctx context.Context, user string) error {
 	return nil
 }
 
+// How many requests the Home tab looks through: those that may wait for somebody, and
+// those that may have changed something.
+const (
+	mostWaiting = 50
+	mostLately  = 30
+)
+
 // fillHome finds the requests that concern somebody.
 func (b *Bot) fillHome(ctx context.Context, user string, home *modals.Home) {
-	const most = 50
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	var open []*approvals.Request
 	reading, ctx := errgroup.WithContext(ctx)
-	reading.Go(func() (err error) { open, err = b.Requests.Undecided(ctx, 0, most); return err })
+	reading.Go(func() (err error) { open, err = b.Requests.Undecided(ctx, 0, mostWaiting); return err })
 	reading.Go(func() (err error) { home.Mine, err = b.Requests.OfPerson(ctx, user, 0, page); return err })
-	reading.Go(func() (err error) { home.Lately, err = b.Requests.Decided(ctx, 0, page); return err })
+	reading.Go(func() (err error) { home.Lately, err = b.Requests.Decided(ctx, 0, mostLately); return err })
 	if err := reading.Wait(); err != nil {
 		b.log().WarnContext(ctx, "draw a home tab", "user", user, "error", err)
 		home.Away = true
@@ -76,13 +86,7 @@ func (b *Bot) fillHome(ctx context.Context, user string, home *modals.Home) {
 			home.Waiting = append(home.Waiting, r)
 		}
 	}
-	for _, list := range [][]*approvals.Request{home.Waiting, home.Mine, home.Lately} {
-		for _, r := range list {
-			if link := b.cardLink(r); link != "" {
-				home.Links[r.ID] = link
-			}
-		}
-	}
+	home.Links = b.links(slices.Concat(home.Waiting, home.Mine, home.Lately))
 }
 
 // cardLink is the address of a request's card, empty while it has none.

@@ -107,7 +107,7 @@ func (p *pauses) keep(what string, call func() error) error {
 func (b *Bot) draw(r *approvals.Request, kind approvals.Kind) modals.Message {
 	switch kind {
 	case approvals.DM:
-		return modals.DM(r)
+		return modals.DM(r, b.links([]*approvals.Request{r}))
 	case approvals.Report:
 		return modals.Report(r)
 	case approvals.Reminder, approvals.LastCall:

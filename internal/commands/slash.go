@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
@@ -171,7 +173,7 @@ func (b *Bot) list(ctx context.Context, typed string) modals.Message {
 		return modals.AtlasAway()
 	}
 	if typed == "" {
-		return projectNames(projects)
+		return modals.ProjectNames(projects)
 	}
 	project, ok := findProject(projects, typed)
 	if !ok {
@@ -179,16 +181,35 @@ func (b *Bot) list(ctx context.Context, typed string) modals.Message {
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	var last map[string]*approvals.Request
+	var looking errgroup.Group
+	looking.Go(func() error {
+		last = b.changed(ctx, project)
+		return nil
+	})
 	found, err := b.Atlas.Integrations(ctx, project.ID)
+	_ = looking.Wait() // it gives no error
 	if err != nil {
 		b.log().WarnContext(ctx, "list integrations", "project", project.ID, "error", err)
 		var refusal *atlas.Error
 		if errors.As(err, &refusal) && !refusal.Temporary() {
-			return modals.Say(modals.Escape(fmt.Sprintf("Atlas answered %d %s: %s\n%s", refusal.Status, refusal.Code, refusal.Detail, refusal.Advice())))
+			return modals.AtlasRefused(fmt.Sprintf("%d %s: %s", refusal.Status, refusal.Code, refusal.Detail), refusal.Advice())
 		}
 		return modals.AtlasAway()
 	}
-	return modals.Integrations(project, found)
+	return modals.Integrations(project, found, last)
+}
+
+// changed are the requests by which the integrations of a project were changed last, by
+// type. Without the storage none is known.
+func (b *Bot) changed(ctx context.Context, project atlas.Project) map[string]*approvals.Request {
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	last, err := b.Requests.Changed(ctx, project.ID)
+	if err != nil {
+		b.log().WarnContext(ctx, "look for the last changes", "project", project.ID, "error", err)
+	}
+	return last
 }
 
 func (b *Bot) pending(ctx context.Context, user string) modals.Message {
@@ -211,40 +232,12 @@ func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 			others = append(others, r)
 		}
 	}
-	return modals.Pending(theirs, own, others, len(open) > mostPending)
+	return modals.Pending(theirs, own, others, len(open) > mostPending, b.links(open))
 }
 
 // waitsFor reports whether a request waits for somebody's decision.
 func (b *Bot) waitsFor(ctx context.Context, r *approvals.Request, user string) bool {
 	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user) && b.approverOf(ctx, user, r) == may
-}
-
-func (b *Bot) history(ctx context.Context, typed string) modals.Message {
-	projects, err := b.offered(ctx)
-	if typed != "" && err != nil {
-		return modals.AtlasAway()
-	}
-	ctx, cancel := context.WithTimeout(ctx, redisTime)
-	defer cancel()
-	if typed == "" {
-		requests, err := b.Requests.Decided(ctx, 0, page+1)
-		return b.requestList(ctx, "History", requests, err)
-	}
-	project, ok := findProject(projects, typed)
-	if !ok {
-		return modals.UnknownProject(typed, projects)
-	}
-	requests, err := b.Requests.OfProject(ctx, project.ID, 0, page+1)
-	return b.requestList(ctx, "History of "+project.Name, requests, err)
-}
-
-func (b *Bot) requestList(ctx context.Context, title string, requests []*approvals.Request, err error) modals.Message {
-	if err != nil {
-		b.log().ErrorContext(ctx, "list requests", "error", err)
-		return modals.StorageAway()
-	}
-	more := len(requests) > page
-	return modals.Requests(title, requests[:min(len(requests), page)], more)
 }
 
 func (b *Bot) status(ctx context.Context, typed string) modals.Message {
@@ -258,7 +251,7 @@ func (b *Bot) status(ctx context.Context, typed string) modals.Message {
 	if err != nil {
 		return b.answerTo(ctx, "status", id, nil, err, modals.StorageAway())
 	}
-	return modals.Status(r)
+	return modals.Status(r, b.links([]*approvals.Request{r}))
 }
 
 func (b *Bot) cancelByID(ctx context.Context, user, typed string) modals.Message {
@@ -272,7 +265,7 @@ func (b *Bot) cancelByID(ctx context.Context, user, typed string) modals.Message
 	if err != nil {
 		return b.answerToMove(ctx, "cancel", id, r, err, user)
 	}
-	return modals.Status(r)
+	return modals.Status(r, b.links([]*approvals.Request{r}))
 }
 
 // keyForms are the forms of keys that people might type into the command, where
@@ -309,18 +302,4 @@ var (
 
 func mixed(run string) bool {
 	return strings.ContainsFunc(run, unicode.IsDigit) && strings.ContainsFunc(run, unicode.IsLetter)
-}
-
-// projectNames lists what `list` can be asked about.
-func projectNames(projects []atlas.Project) modals.Message {
-	const most = 40
-	names := make([]string, 0, most)
-	for _, p := range projects[:min(len(projects), most)] {
-		names = append(names, "• "+modals.Escape(p.Name))
-	}
-	text := "Name a project to see its integrations, like `/atlas-integration list payments-prod`.\n" + strings.Join(names, "\n")
-	if len(projects) > most {
-		text += fmt.Sprintf("\nand %d more", len(projects)-most)
-	}
-	return modals.Say(text)
 }

@@ -66,7 +66,7 @@ func typesPage() string {
 		if t.Caveat != "" {
 			fmt.Fprintf(&page, "**Know before you ask.** %s\n\n", t.Caveat)
 		}
-		fmt.Fprintf(&page, "Where the key is found: %s\n\nIf a value is wrong: %s\n\n", t.Where, t.Effect)
+		fmt.Fprintf(&page, "Where the key is found: %s ([guide](%s))\n\nIf a value is wrong: %s\n\n", t.Where, t.Guide, t.Effect)
 		page.WriteString("| Field | In the form | Kind | Needed | What it takes | Hint |\n| --- | --- | --- | --- | --- | --- |\n")
 		for i := range t.Fields {
 			f := &t.Fields[i]

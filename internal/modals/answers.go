@@ -19,7 +19,7 @@ func NotFound() Message {
 
 // OwnRequest answers requesters who decide on their own request.
 func OwnRequest(r *approvals.Request) Message {
-	text := fmt.Sprintf("You asked to update %s, so somebody else has to decide. Nothing was counted.", subject(r))
+	text := fmt.Sprintf("You asked to update %s, so somebody else has to decide. Your click did nothing.", subject(r))
 	if undecided(r) {
 		text += "\nTo take it back: " + code("/atlas-integration cancel "+r.ID, 80)
 	}
@@ -65,7 +65,7 @@ func TooLate(r *approvals.Request) Message {
 
 // StateIs answers somebody who does what the state of a request does not allow.
 func StateIs(r *approvals.Request) Message {
-	return Say(fmt.Sprintf("Nothing was done: the request to update %s stands like this.\n%s", subject(r), standing(r)))
+	return Say(fmt.Sprintf("Nothing was done. The request to update %s already stands like this:\n%s", subject(r), standing(r)))
 }
 
 // Refusal answers an error of Store's moves that is about the request. It reports
@@ -124,7 +124,7 @@ func MayNotDecide(why Standing, approvers string) Message {
 		if approvers != "" && length(approvers) <= 1000 {
 			who = "Only " + approvers
 		}
-		return Say(who + " can decide on this request. Nothing was counted.")
+		return Say(who + " can decide on this request. Your click did nothing.")
 	}
 	return Say(mayNot(why, "decide on requests"))
 }
@@ -132,7 +132,7 @@ func MayNotDecide(why Standing, approvers string) Message {
 func mayNot(why Standing, what string) string {
 	switch why {
 	case Removed:
-		return "You were an approver when this was asked, but the list has changed since and you are no longer on it. Nothing was counted."
+		return "You were an approver when this was asked, but the list has changed since and you are no longer on it. Your click did nothing."
 	case Stranger:
 		return fmt.Sprintf("Only people of this workspace can %s. Nothing was done.", what)
 	case Guest:
@@ -219,20 +219,20 @@ const NothingSent = "The bot's storage does not answer, so nothing was sent to A
 
 // StorageAway answers a command or click that only had to read from the storage.
 func StorageAway() Message {
-	return Say("The bot cannot reach its storage at the moment, so nothing was done. Try again in a minute; if it stays, tell whoever runs this bot.")
+	return Say("The bot cannot reach its storage at the moment, so nothing was done. Try again in a minute. If this goes on, tell whoever runs the bot.")
 }
 
 // StorageSilent answers a command or click that the storage may have carried out: its
 // answer did not come.
 func StorageSilent() Message {
 	return Say("The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute, and do it again if need be: " +
-		"it counts once. If it stays, tell whoever runs this bot.")
+		"it counts once. If this goes on, tell whoever runs the bot.")
 }
 
 // Already answers somebody who asks for what they have done before. It is also for
 // those who asked once: an answer of the storage that is lost makes the bot ask it again.
 func Already(r *approvals.Request) Message {
-	return Say(fmt.Sprintf("You did this; it counts once. The request to update %s stands like this.\n%s", subject(r), standing(r)))
+	return Say(fmt.Sprintf("You did this before; it counts once. The request to update %s now stands like this:\n%s", subject(r), standing(r)))
 }
 
 // Unseen says why nobody sees a card in its channel, and who can mend it, for
@@ -258,12 +258,22 @@ func AtlasAway() Message {
 	return Say("Atlas does not answer at the moment, so there is nothing to show. Nothing was changed. Try again in a minute.")
 }
 
+// AtlasRefused answers a command for which Atlas said no: with its words, and what to
+// do about it.
+func AtlasRefused(words, advice string) Message {
+	text := "Atlas said no, so there is nothing to show. Nothing was changed.\n" + quote(words, 1000)
+	if advice != "" {
+		text += "\n" + inline(advice, 500)
+	}
+	return Say(text)
+}
+
 // Fault answers what nobody foresaw. Reference is what the log calls it; it may
 // be empty.
 func Fault(reference string) Message {
-	text := "Something went wrong in the bot. Look at the request before you try again: " + code("/atlas-integration pending", 60)
+	text := "Something went wrong in the bot, and it may or may not have done what you asked. Look before you try again: " + code("/atlas-integration pending", 60)
 	if reference != "" {
-		text += "\nIf it stays, tell whoever runs this bot: " + code(reference, 80)
+		text += "\nIf it happens again, tell whoever runs the bot: " + code(reference, 80)
 	}
 	return Say(text)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,11 @@ func TestAnswers(t *testing.T) {
 		"requesters-unknown": modals.MayNotRequest(modals.Unknown), "key-in-command": modals.KeyInCommand(), "unknown-command": modals.UnknownCommand("udpate"),
 		"unknown-type": modals.UnknownType("pagerdutty"), "unknown-project": modals.UnknownProject("paymets-prod", projects(8)),
 		"unknown-project-none": modals.UnknownProject("zzz", projects(8)), "no-projects": modals.UnknownProject("zzz", nil),
-		"storage-away": modals.StorageAway(), "storage-silent": modals.StorageSilent(), "already": modals.Already(final), "atlas-away": modals.AtlasAway(), "fault": modals.Fault("6f0a5a1e"), "help": modals.Help(),
+		"storage-away": modals.StorageAway(), "storage-silent": modals.StorageSilent(), "already": modals.Already(final), "atlas-away": modals.AtlasAway(),
+		"atlas-refused": modals.AtlasRefused("403 IP_ADDRESS_NOT_ON_ACCESS_LIST: IP address 203.0.113.7 is not allowed to access this resource.",
+			"Add that address to the access list of the bot's API credentials, then retry."),
+		"project-names": modals.ProjectNames(projects(45)), "project-names-none": modals.ProjectNames(nil),
+		"fault": modals.Fault("6f0a5a1e"), "help": modals.Help(),
 		"say": modals.Say("One sentence."),
 	}
 	for name, m := range answers {
@@ -83,18 +88,26 @@ func TestNearest(t *testing.T) {
 
 func TestOtherViews(t *testing.T) {
 	t.Parallel()
+	const approvers = "<!subteam^S0ONCALL1>"
 	submitted := newRequest(projects(3)...)
 	submitted.State, submitted.Outcomes = approvals.Submitted, nil
 	submitted.Warnings = []atlas.Warning{{Field: "serviceKey", Say: "Integration key looks odd."}}
-	golden(t, "submitted", modals.SubmittedView(submitted, "<!subteam^S0ONCALL1>", "C0APPROVAL"))
+	golden(t, "submitted", modals.SubmittedView(submitted, approvers, "C0APPROVAL", nil))
 	submitted.Needed = 2
-	golden(t, "submitted-two-approvers", modals.SubmittedView(submitted, strings.Repeat("<@U0APPROVER> ", 100), "C0APPROVAL"))
+	golden(t, "submitted-two-approvers", modals.SubmittedView(submitted, strings.Repeat("<@U0APPROVER> ", 100), "C0APPROVAL", nil))
+	pending := newRequest(projects(3)...)
+	overlapping(pending)
+	golden(t, "submitted-card", modals.SubmittedView(pending, approvers, "C0APPROVAL", linkTo(pending)))
+	rejected := newRequest(projects(3)...)
+	rejected.State, rejected.DecidedAt = approvals.Rejected, asked.Add(time.Second)
+	settle(rejected, rejected.Targets[1], approvals.Refused, "Atlas answered 404 INTEGRATION_NOT_CONFIGURED.\nSet it up in Atlas first.")
+	golden(t, "submitted-rejected", modals.SubmittedView(rejected, approvers, "C0APPROVAL", nil))
 	golden(t, "notice", modals.NoticeView("Already decided, long title", "Somebody else was faster: the request is *denied*."))
 
 	r := newRequest(projects(20)...)
 	extreme(r)
 	for name, view := range map[string]any{
-		"submitted": modals.SubmittedView(r, "", "C0APPROVAL"), "deny": modals.DenyView(r), "notice": modals.NoticeView("", strings.Repeat("& ", 4000)),
+		"submitted": modals.SubmittedView(r, "", "C0APPROVAL", linkTo(r)), "deny": modals.DenyView(r), "notice": modals.NoticeView("", strings.Repeat("& ", 4000)),
 	} {
 		text := pretty(t, view)
 		if name != "notice" {

@@ -146,6 +146,25 @@ func changeLines(r *approvals.Request) []string {
 	return lines
 }
 
+// brief is what a request changes, in one line: the new values of what does not stay as
+// it is.
+func brief(r *approvals.Request) string {
+	var parts []string
+	for _, c := range changes(r) {
+		after := c.new
+		if secret, ok := r.Secrets[c.field.Name]; ok && c.field.Secret() {
+			after = code(maskOf(c.field, secret.Mask), 60)
+		}
+		if !c.same && after != "" {
+			parts = append(parts, Escape(c.field.Label)+" → "+after)
+		}
+	}
+	if all := strings.Join(parts, ", "); length(all) <= 300 {
+		return all
+	}
+	return enumerate(parts, 300)
+}
+
 // targetLines names the projects of an undecided request. Where they hold
 // different values now, each has a line of its own that says which.
 func targetLines(r *approvals.Request) []string {

@@ -131,3 +131,30 @@ const (
 func cardOf(r *approvals.Request) modals.Message {
 	return modals.Card(r, "<!subteam^S0ONCALL1> and <@U0APPROVER>")
 }
+
+// dmOf is the requester's message about a request whose card can be linked to.
+func dmOf(r *approvals.Request) modals.Message { return modals.DM(r, linkTo(r)) }
+
+// statusOf is what `status` answers.
+func statusOf(r *approvals.Request) modals.Message { return modals.Status(r, linkTo(r)) }
+
+// linkTo leads to the cards of requests.
+func linkTo(rs ...*approvals.Request) modals.Links {
+	links := modals.Links{}
+	for _, r := range rs {
+		links[r.ID] = "https://oncall.slack.com/archives/C0APPROVAL/p1795442700000100"
+	}
+	return links
+}
+
+// overlapping has a request know of two others that are open for some of its projects.
+func overlapping(r *approvals.Request) {
+	var all []string
+	for _, p := range r.Targets {
+		all = append(all, p.ID)
+	}
+	r.Overlaps = map[string]approvals.Overlap{
+		"req_0000000002": {Requester: "U0ENGINE2", Projects: all[:1]},
+		"req_0000000003": {Requester: "U0ENGINE3", Projects: all},
+	}
+}

@@ -26,6 +26,8 @@ const (
 	ActionCancel    = "cancel"
 	ActionRetry     = "retry"
 	ActionNewUpdate = "new_update"
+	ActionNewer     = "history_newer"
+	ActionOlder     = "history_older"
 
 	blockProject = "project"
 	blockType    = "type"
@@ -41,6 +43,7 @@ type Form struct {
 	Type       *atlas.Type                   // nil: none chosen yet
 	Current    map[string]*atlas.Integration // what Atlas shows now, by project ID, as far as known
 	Note       string                        // why the current values are missing, or that they are on their way
+	Open       []*approvals.Request          // that are open already for some of the projects and this type
 	Generation int                           // to be raised when Current or Plain is to show in the plain inputs
 	Reason     string                        // prefills the first drawing only
 	Plain      map[string]string             // plain values that people have chosen already, by field name; see Input.Edited
@@ -58,7 +61,14 @@ func (f Form) View() slack.ModalViewRequest {
 		banners(p, f.Policy.Banners(f.Projects))
 	}
 	if f.Note != "" {
-		p.section(":information_source: " + Escape(f.Note))
+		p.section(":information_source: " + inline(f.Note, 500))
+	}
+	if len(f.Open) > 0 {
+		lines := []string{":warning: *Somebody has asked already*"}
+		for _, r := range f.Open {
+			lines = append(lines, "• "+overlap(r.ID, r.Requester, among(f.Projects, ids(r.Targets))))
+		}
+		p.section(strings.Join(append(lines, overlapEffect), "\n"))
 	}
 	if f.Type != nil {
 		f.about(p)
@@ -142,7 +152,13 @@ func (f Form) about(p *page) {
 	if t.Caveat != "" {
 		p.section(":warning: " + Escape(t.Caveat))
 	}
-	p.context(fmt.Sprintf("*Where to find it.* %s\n*If a value is wrong:* %s", Escape(t.Where), Escape(t.Effect)))
+	where := Escape(t.Where)
+	if t.Guide != "" {
+		where += fmt.Sprintf(" <%s|Guide>", t.Guide)
+	}
+	p.context("*Where to find it:* " + where +
+		"\n*When it changes:* once the request is *applied*. Until then Atlas uses the old values: leave them valid." +
+		"\n*If a value is wrong:* " + Escape(t.Effect))
 }
 
 func (f Form) plainInput(field *atlas.Field) slack.Block {

@@ -56,6 +56,9 @@ func golden(t *testing.T, name string, screen any) {
 	if problems := checkScreen(t, text); len(problems) > 0 {
 		t.Errorf("%s: Slack would refuse this:\n%s", name, strings.Join(problems, "\n"))
 	}
+	if m, ok := screen.(modals.Message); ok {
+		saysTheSame(t, name, m)
+	}
 	file := filepath.Join("testdata", name+".json")
 	drawn.Store(name+".json", true)
 	if *update {
@@ -66,6 +69,40 @@ func golden(t *testing.T, name string, screen any) {
 	want, err := os.ReadFile(file) //nolint:gosec // a file of this directory
 	require.NoError(t, err, "go test -update writes it")
 	assert.Equal(t, string(want), string(text), "go test -update rewrites it, if that is what it should be")
+}
+
+// saysTheSame holds a message's text, which notifications and screen readers have,
+// against its blocks: everything that they say, in their order, as far as a text of
+// Slack's goes. Of what Slack folds the text has the beginning.
+func saysTheSame(t *testing.T, name string, m modals.Message) {
+	t.Helper()
+	const beginning = 100
+	rest := m.Text
+	for _, b := range blocksOf(t, m) {
+		said := ""
+		switch b["type"] {
+		case "header":
+			said = modals.Escape(b["text"].(map[string]any)["text"].(string))
+			if strings.ContainsAny(said, "*_~`") {
+				continue // in the text these are replaced by their likeness
+			}
+		case "section":
+			said = b["text"].(map[string]any)["text"].(string)
+			if b["expand"] != true {
+				said = string([]rune(said)[:min(beginning, utf8.RuneCountInString(said))])
+			}
+		case "context":
+			said = b["elements"].([]any)[0].(map[string]any)["text"].(string)
+		default:
+			continue
+		}
+		_, after, found := strings.Cut(rest, said)
+		if !found && strings.HasSuffix(m.Text, "…") && utf8.RuneCountInString(m.Text) > 3000 {
+			return // the end of a text that is too long
+		}
+		assert.True(t, found, "%s: the text does not say this, or elsewhere:\n%s\nbut:\n%s", name, said, m.Text)
+		rest = after
+	}
 }
 
 // pretty is JSON to paste into Block Kit Builder and to read in a review.
@@ -99,6 +136,17 @@ type screenLimits struct {
 // limitsFile is Slack's limits as JSON, kept outside of the repository.
 func limitsFile(t *testing.T) map[string]any {
 	t.Helper()
+	read.Do(func() { limits = readLimits(t) })
+	return limits
+}
+
+var (
+	read   sync.Once
+	limits map[string]any
+)
+
+func readLimits(t *testing.T) map[string]any {
+	t.Helper()
 	path := os.Getenv("SLACK_LIMITS")
 	if path == "" {
 		path = filepath.Join("..", "..", "..", "shared", "slack", "limits.json")
@@ -108,9 +156,9 @@ func limitsFile(t *testing.T) map[string]any {
 		return nil
 	}
 	require.NoError(t, err, "SLACK_LIMITS names the file")
-	var limits map[string]any
-	require.NoError(t, json.Unmarshal(data, &limits))
-	return limits
+	var found map[string]any
+	require.NoError(t, json.Unmarshal(data, &found))
+	return found
 }
 
 // checkScreen lists what Slack would refuse in a view or message. Without the

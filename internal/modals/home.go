@@ -2,10 +2,12 @@ package modals
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/slack-go/slack"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 )
 
 // ActionOpenForm opens the form from the Home tab.
@@ -16,58 +18,114 @@ const mostListed = 6
 
 // Home is what somebody's Home tab shows.
 type Home struct {
-	Waiting   []*approvals.Request // for a decision of theirs
-	Mine      []*approvals.Request // that they asked for, newest first
-	Lately    []*approvals.Request // decided by anybody, newest first
-	Links     map[string]string    // to the card of a request, by its ID
-	Approves  bool                 // they are an approver
-	Approvers string               // markup that names the approvers
-	Policy    bool                 // some projects have others
-	Away      bool                 // the storage does not answer: the lists are not known
+	Waiting    []*approvals.Request // for a decision of theirs
+	Mine       []*approvals.Request // that they asked for, newest first
+	Lately     []*approvals.Request // decided by anybody, newest first; shown is what they changed
+	Links      Links
+	Approves   bool   // they are an approver
+	Approvers  string // markup that names the approvers
+	Requesters string // markup that names who may ask; empty: every full member
+	Policy     bool   // some projects have others
+	Away       bool   // the storage does not answer: the lists are not known
 }
 
 // View draws the Home tab.
 func (h Home) View() slack.HomeTabViewRequest {
 	p := &page{}
 	p.header("Atlas integrations")
-	p.section("Update the PagerDuty, Datadog and other integrations of MongoDB Atlas projects: you fill in a form, a second person " +
+	p.section("Update the PagerDuty, Datadog and other integrations of MongoDB Atlas projects. You fill in a form, a second person " +
 		"approves it, and the bot changes Atlas, checks the result and shows it without the keys.")
 	p.blocks = append(p.blocks, slack.NewActionBlock("home", button(ActionOpenForm, "home", "New update", slack.StylePrimary)))
-	switch {
-	case h.Away:
+	if h.Away {
 		p.section(":warning: The bot cannot reach its storage at the moment, so it does not know what is waiting. Open this tab again in a minute.")
-	default:
+	} else {
 		if h.Approves {
-			h.list(p, "Waits for you", "Nothing waits for you.", h.Waiting)
+			h.list(p, "Waits for you", "Nothing waits for you.", "pending", h.Waiting)
 		}
-		h.list(p, "You asked for", "Nothing yet.", h.Mine)
-		h.list(p, "Changed lately", "Nothing was decided yet.", h.Lately)
+		h.list(p, "You asked for", "Nothing yet.", "history", h.Mine)
+		h.changed(p)
 	}
-	approve := "Nobody can approve yet: tell whoever runs this bot."
-	if h.Approvers != "" && length(h.Approvers) <= mostApprovers {
-		approve = "Approvers: " + h.Approvers + ". Nobody approves their own request."
-		if h.Policy {
-			approve += " Some projects have other approvers: the card names them."
-		}
-	}
-	p.context(approve + "\n" + code("/atlas-integration help", 60) + " lists all commands.")
+	p.context(h.who() + "\n" + code("/atlas-integration help", 60) + " lists all commands.")
 	return slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: p.blocks}}
 }
 
-func (h Home) list(p *page, title, none string, requests []*approvals.Request) {
+// who says who may do what.
+func (h Home) who() string {
+	ask := "every full member of this workspace"
+	if h.Requesters != "" {
+		ask = "only those on a list"
+		if length(h.Requesters) <= mostApprovers {
+			ask = h.Requesters
+		}
+	}
+	approve := "nobody yet: tell whoever runs this bot"
+	if h.Approvers != "" {
+		approve = "those on a list; the card names them"
+		if length(h.Approvers) <= mostApprovers {
+			approve = h.Approvers
+		}
+	}
+	text := fmt.Sprintf("*Who may ask:* %s.\n*Who may approve:* %s. Nobody approves their own request.", ask, approve)
+	if h.Policy {
+		text += " Some projects have other people for it: the form and the card say so."
+	}
+	return text
+}
+
+func (h Home) list(p *page, title, none, command string, requests []*approvals.Request) {
 	p.header(title)
 	if len(requests) == 0 {
 		p.section(none)
 		return
 	}
 	for _, r := range requests[:min(len(requests), mostListed)] {
-		text := cutMarkup(entry(r), mostEntry)
-		if link := h.Links[r.ID]; link != "" {
-			text += fmt.Sprintf(" · <%s|card>", link)
+		p.section(entry(r, h.Links))
+	}
+	if len(requests) > mostListed {
+		p.context(code("/atlas-integration "+command, 60) + " lists more.")
+	}
+}
+
+// changed says what changed lately in each project, the latest first. Projects of which
+// the same is true stand together: twenty of them may have got one new key.
+func (h Home) changed(p *page) {
+	p.header("Changed lately")
+	lines := map[string][]string{} // by project ID
+	var order []atlas.Project
+	for _, r := range h.Lately {
+		for _, project := range r.Targets {
+			if r.Target(project.ID).Outcome != approvals.Proven {
+				continue
+			}
+			if lines[project.ID] == nil {
+				order = append(order, project)
+			}
+			lines[project.ID] = append(lines[project.ID], h.change(r, project))
 		}
-		p.section(text)
 	}
-	if more := len(requests) - mostListed; more > 0 {
-		p.context(fmt.Sprintf("And more: %s lists them.", code("/atlas-integration pending", 60)))
+	if len(order) == 0 {
+		p.section("Nothing has been changed yet.")
+		return
 	}
+	var groups []group
+	for _, project := range order {
+		changes := lines[project.ID]
+		groups = join(groups, strings.Join(changes[:min(len(changes), mostChanges)], "\n"), nameIn(project))
+	}
+	for _, g := range groups[:min(len(groups), mostListed)] {
+		p.section("*" + enumerate(g.names, 400) + "*\n" + g.what)
+	}
+	p.context(code("/atlas-integration history [project]", 60) + " lists everything, also what was denied or has expired.")
+}
+
+// mostChanges is how many changes of one project the Home tab lists.
+const mostChanges = 3
+
+// change says that a request changed a project.
+func (h Home) change(r *approvals.Request, project atlas.Project) string {
+	text := fmt.Sprintf("• %s · %s · by %s%s", Escape(r.Catalog().Title), at(r.Target(project.ID).Result.At), mention(r.Requester), approvers(r))
+	if link := h.Links.card(r); link != "" {
+		text += " · " + link
+	}
+	return text
 }

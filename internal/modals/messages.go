@@ -2,7 +2,9 @@ package modals
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -33,12 +35,13 @@ const mostApprovers = 1000
 // Reminder is for the thread of a card that still waits.
 func Reminder(r *approvals.Request, approvers string, last bool) Message {
 	if approvers == "" || length(approvers) > mostApprovers {
-		approvers = "The approvers"
+		approvers = "Approvers"
 	}
 	if last {
-		return Say(fmt.Sprintf(":alarm_clock: %s: this expires %s. Then nothing is changed, and %s has to ask again.", approvers, at(r.ExpiresAt), mention(r.Requester)))
+		return Say(fmt.Sprintf(":alarm_clock: %s: the request to update %s expires %s. After that nothing is changed, and %s has to ask again.",
+			approvers, subject(r), at(r.ExpiresAt), mention(r.Requester)))
 	}
-	return Say(fmt.Sprintf(":bell: %s: this still waits for you, until %s.", approvers, at(r.ExpiresAt)))
+	return Say(fmt.Sprintf(":bell: %s: the request to update %s still waits for you, until %s.", approvers, subject(r), at(r.ExpiresAt)))
 }
 
 // confirmApproval asks again before a vote, and names what it is for: on a phone
@@ -60,8 +63,15 @@ func confirmApproval(r *approvals.Request) *slack.ConfirmationBlockObject {
 	return slack.NewConfirmationBlockObject(plain("Approve this update?"), plain(cut(text, mostConfirm)), plain("Approve"), plain("Back"))
 }
 
-// Status answers somebody who asks about a request: the card without its buttons.
-func Status(r *approvals.Request) Message { return details(r, "").message() }
+// Status answers somebody who asks about a request: the card without its buttons,
+// with a link to it.
+func Status(r *approvals.Request, links Links) Message {
+	p := details(r, "")
+	if link := links.card(r); link != "" {
+		p.context(link)
+	}
+	return p.message()
+}
 
 // details is everything that may be known of a request: where it stands, what
 // changes, where, why, and what to look at twice.
@@ -78,7 +88,7 @@ func details(r *approvals.Request, approvers string) *page {
 	p.section(where)
 	trouble(p, r)
 	if why := quote(r.Note, 1200); why != "" {
-		p.section("The reason for the no:\n" + why)
+		p.section("Why it was denied:\n" + why)
 	}
 	outcomes(p, r)
 	changeList(p, r)
@@ -87,7 +97,7 @@ func details(r *approvals.Request, approvers string) *page {
 	}
 	const rest = 2800 // for what follows the reason
 	p.folded(asks(r, min(mostSection-100, max(mostBlocks-rest-p.used, 300))), asks(r, 600))
-	doubts(p, r)
+	doubts(p, r, overlaps(r))
 	small := code(r.ID, 40)
 	if !r.CreatedAt.IsZero() {
 		small += " · asked " + at(r.CreatedAt)
@@ -114,7 +124,10 @@ func undecided(r *approvals.Request) bool {
 }
 
 func asks(r *approvals.Request, most int) string {
-	text := mention(r.Requester) + " asks for this"
+	text := mention(r.Requester) + " asked for this"
+	if r.State.Open() {
+		text = mention(r.Requester) + " asks for this"
+	}
 	if why := quote(r.Reason, most); why != "" {
 		return text + ", because:\n" + why
 	}
@@ -141,7 +154,7 @@ func standing(r *approvals.Request) string {
 		return strings.TrimRight(word+" · "+score(r)+approvedBy(r)+"\n"+advice(r), "\n")
 	case approvals.Rejected:
 		return word + " · Not every project can be updated, so nobody was asked to approve it. Nothing was changed.\n" +
-			"See below why. Then make a new request."
+			"Below is why. When that is mended, make a new request."
 	case approvals.Denied, approvals.Cancelled:
 		return word + by(r, mention(r.DecidedBy)) + "\nNothing was changed."
 	case approvals.Expired:
@@ -244,13 +257,13 @@ func advice(r *approvals.Request) string {
 	n := tally(r)
 	if n[approvals.Refused] > 0 {
 		if r.Retryable() {
-			lines = append(lines, fmt.Sprintf("*Retry* sends the refused ones again, until %s; no new approval is needed.", at(r.RetryUntil)))
+			lines = append(lines, fmt.Sprintf("*Retry* tries what was refused again, until %s. No new approval is needed.", at(r.RetryUntil)))
 		} else {
-			lines = append(lines, "The new values are wiped. To try the refused ones again, make a new request.")
+			lines = append(lines, "The new values are wiped. To try again what was refused, make a new request.")
 		}
 	}
 	if n[approvals.Stale] > 0 {
-		lines = append(lines, "For the stale ones make a new request, if it is still needed: what was approved is no longer what is there.")
+		lines = append(lines, "What is stale takes a new request, if it is still needed: what was approved is no longer what is there.")
 	}
 	return strings.Join(lines, "\n")
 }
@@ -272,16 +285,56 @@ func changeList(p *page, r *approvals.Request) {
 	}
 }
 
-func doubts(p *page, r *approvals.Request) {
-	found := r.Doubts()
-	if len(found) == 0 || !r.State.Open() {
+// doubts says what to look at twice: what seems odd, and which other requests are
+// open for the same.
+func doubts(p *page, r *approvals.Request, others []string) {
+	if !r.State.Open() {
 		return
 	}
 	lines := []string{":warning: *Look twice*"}
-	for _, doubt := range found {
+	for _, doubt := range r.Doubts() {
 		lines = append(lines, "• "+cutMarkup(inline(doubt, 500), 700))
 	}
-	p.section(cutMarkup(strings.Join(lines, "\n"), 2000))
+	for _, other := range others {
+		lines = append(lines, "• "+other)
+	}
+	if len(others) > 0 {
+		lines = append(lines, overlapEffect)
+	}
+	if len(lines) > 1 {
+		p.section(cutMarkup(strings.Join(lines, "\n"), 2500))
+	}
+}
+
+// overlaps says which other requests a request knows to be open for the same.
+func overlaps(r *approvals.Request) []string {
+	var lines []string
+	for _, id := range slices.Sorted(maps.Keys(r.Overlaps)) {
+		other := r.Overlaps[id]
+		lines = append(lines, overlap(id, other.Requester, among(r.Targets, other.Projects)))
+	}
+	return lines
+}
+
+// overlap says that another request is open for the same projects.
+func overlap(id, requester string, projects []atlas.Project) string {
+	return fmt.Sprintf("%s by %s is open for %s as well.", code(id, 40), mention(requester), where(projects))
+}
+
+// overlapEffect is what comes of requests that are open for the same projects.
+const overlapEffect = "Whichever is applied first makes the others *stale* there: they change nothing."
+
+func ids(projects []atlas.Project) []string {
+	all := make([]string, len(projects))
+	for i, project := range projects {
+		all[i] = project.ID
+	}
+	return all
+}
+
+// among are those of the projects that have one of these IDs.
+func among(projects []atlas.Project, ids []string) []atlas.Project {
+	return slices.DeleteFunc(slices.Clone(projects), func(p atlas.Project) bool { return !slices.Contains(ids, p.ID) })
 }
 
 // outcomes says how each target came out, those with the same outcome together:
@@ -302,17 +355,23 @@ func outcomes(p *page, r *approvals.Request) {
 	}
 	share := min(mostSection, 5000/max(len(groups), 1)) // so that many different answers leave room for the rest
 	for _, g := range groups {
-		outcome, remark, _ := strings.Cut(g.what, "\x00")
-		title := "*" + outcome + "*"
-		if len(g.names) > 1 {
-			title += fmt.Sprintf(" (%d)", len(g.names))
-		}
-		text := title + ": " + enumerate(g.names, share/2)
-		if remark != "" {
-			text += "\n" + remark
-		}
-		p.section(cutMarkup(text, share))
+		p.section(outcome(g, share))
 	}
+}
+
+// outcome says of a group of projects how they came out, its word first, and what
+// there is to say of it.
+func outcome(g group, most int) string {
+	word, remark, _ := strings.Cut(g.what, "\x00")
+	text := "*" + word + "*"
+	if len(g.names) > 1 {
+		text += fmt.Sprintf(" (%d)", len(g.names))
+	}
+	text += ": " + enumerate(g.names, most/2)
+	if remark = strings.TrimPrefix(remark, "\n"); remark != "" {
+		text += "\n" + remark
+	}
+	return cutMarkup(text, most)
 }
 
 // remark is what there is to say of one target's outcome.
@@ -329,12 +388,12 @@ func remark(target approvals.Target) string {
 }
 
 // DM keeps the requester up to date.
-func DM(r *approvals.Request) Message {
+func DM(r *approvals.Request, links Links) Message {
 	p := &page{}
 	p.section(fmt.Sprintf("Your request to update %s:\n%s", subject(r), standing(r)))
 	trouble(p, r)
 	if why := quote(r.Note, 1200); why != "" {
-		p.section("The reason for the no:\n" + why)
+		p.section("Why it was denied:\n" + why)
 	}
 	outcomes(p, r)
 	if r.State.Open() {
@@ -343,8 +402,8 @@ func DM(r *approvals.Request) Message {
 	if undecided(r) && len(r.Targets) > 3 {
 		p.list(count(len(r.Targets), "project"), []string{enumerate(names(r.Targets), mostSection-100)})
 	}
-	doubts(p, r)
-	p.context(code(r.ID, 40))
+	doubts(p, r, overlaps(r))
+	p.context(strings.TrimSuffix(code(r.ID, 40)+" · "+links.card(r), " · "))
 	p.buttons(requesterButtons(r)...)
 	return p.message()
 }
@@ -371,14 +430,11 @@ func requesterButtons(r *approvals.Request) []slack.BlockElement {
 // Report is for the thread of the card: what Atlas shows now in each project.
 func Report(r *approvals.Request) Message {
 	p := &page{}
-	p.section(fmt.Sprintf("What Atlas shows of %s now. Keys are masked, as in Atlas.", subject(r)))
+	p.section(fmt.Sprintf("What Atlas shows now for %s. Keys are masked, as in Atlas.", subject(r)))
 	var groups []group
 	for _, project := range r.Targets {
 		target := r.Target(project.ID)
-		what := "*" + string(target.Outcome) + "*"
-		if detail := remark(target); detail != "" {
-			what += "\n" + detail
-		}
+		what := string(target.Outcome) + "\x00" + remark(target)
 		if target.Result.Shown != nil {
 			what += "\n" + settingLines(target.Result.Shown)
 		}
@@ -386,12 +442,7 @@ func Report(r *approvals.Request) Message {
 	}
 	share := min(mostSection, (mostBlocks-p.used-200)/max(len(groups), 1))
 	for _, g := range groups {
-		word, rest, _ := strings.Cut(g.what, "\n")
-		text := enumerate(g.names, share/2) + ": " + word
-		if rest != "" {
-			text += "\n" + rest
-		}
-		p.section(cutMarkup(text, share))
+		p.section(outcome(g, share))
 	}
 	p.context(code(r.ID, 40))
 	return p.message()
@@ -417,142 +468,6 @@ func settingLines(now *atlas.Integration) string {
 		return "Atlas shows no settings."
 	}
 	return strings.Join(lines, "\n")
-}
-
-// mostEntry is the longest entry of a list of requests.
-const mostEntry = 1000
-
-// Requests answers `pending` and `history`: one entry a request, newest first.
-func Requests(title string, rs []*approvals.Request, more bool) Message {
-	p := &page{}
-	p.section("*" + inline(title, 200) + "*")
-	if len(rs) == 0 {
-		p.section("There are none.")
-		return p.message()
-	}
-	for _, r := range rs {
-		if p.used > mostBlocks-mostEntry-300 || len(p.blocks) > mostNumber-3 {
-			more = true
-			break
-		}
-		p.section(cutMarkup(entry(r), mostEntry))
-	}
-	if more {
-		p.context("There are older ones. " + code("/atlas-integration status ID", 60) + " shows any request.")
-	} else {
-		p.context(code("/atlas-integration status ID", 60) + " shows a request in full.")
-	}
-	return p.message()
-}
-
-// Pending answers `pending`: what waits for the person, what they wait for, and what
-// waits for others, each newest first.
-func Pending(theirs, own, others []*approvals.Request, more bool) Message {
-	p := &page{}
-	for _, part := range []struct {
-		title    string
-		requests []*approvals.Request
-	}{{"Waits for you", theirs}, {"You wait for", own}, {"Waits for others", others}} {
-		if len(part.requests) == 0 {
-			continue
-		}
-		p.section("*" + part.title + "*")
-		for _, r := range part.requests {
-			if p.used > mostBlocks-mostEntry-300 || len(p.blocks) > mostNumber-3 {
-				more = true
-				break
-			}
-			p.section(cutMarkup(entry(r), mostEntry))
-		}
-	}
-	switch {
-	case len(p.blocks) == 0:
-		p.section("Nothing is waiting.")
-	case more:
-		p.context("There are older ones. " + code("/atlas-integration status ID", 60) + " shows any request.")
-	default:
-		p.context(code("/atlas-integration status ID", 60) + " shows a request in full.")
-	}
-	return p.message()
-}
-
-func entry(r *approvals.Request) string {
-	text := fmt.Sprintf("%s *%s* · %s\n%s · %s", icons[r.State], r.State, subject(r), code(r.ID, 40), mention(r.Requester))
-	switch {
-	case !r.DecidedAt.IsZero():
-		text += " · " + at(r.DecidedAt)
-	case !r.CreatedAt.IsZero():
-		text += " · " + at(r.CreatedAt)
-	}
-	switch {
-	case r.State == approvals.Pending:
-		text += " · " + approvalsSoFar(r)
-	case r.State == approvals.Failed:
-		text += " · " + score(r)
-	case r.State == approvals.Denied && r.DecidedBy != "":
-		text += " · denied by " + mention(r.DecidedBy)
-	case len(r.Votes) > 0:
-		text += " · approved by " + voters(r)
-	}
-	return text
-}
-
-// Integrations answers `list`: what is configured in a project, masked.
-func Integrations(p atlas.Project, found []*atlas.Integration) Message {
-	page := &page{}
-	page.header("Integrations of " + line(nameOf(p), mostName))
-	n := 0
-	for _, now := range found {
-		if now == nil {
-			continue
-		}
-		n++
-		t, known := atlas.FindType(now.Type)
-		if !known {
-			page.section(code(now.Type, 60) + "\nThis bot does not know this type.")
-			continue
-		}
-		page.section(fmt.Sprintf("*%s* %s\n%s", Escape(t.Title), code(t.Name, 60), settingLines(now)))
-	}
-	if n == 0 {
-		page.section("None is configured. The first set-up of an integration happens in Atlas itself; after that, this bot can update it.")
-		return page.message()
-	}
-	page.context("Keys are masked, as in Atlas. To change one: " + code("/atlas-integration update "+nameOf(p)+" TYPE", 150))
-	return page.message()
-}
-
-// Help says what the bot does, with commands to copy.
-func Help() Message {
-	p := &page{}
-	p.section("*Update the third-party integrations of MongoDB Atlas projects.*\n" +
-		"You fill in a form, a second person approves it, the bot changes Atlas, checks the result, and shows it without the keys.")
-	lines := make([]string, len(commandHelp))
-	for i, c := range commandHelp {
-		lines[i] = code("/atlas-integration "+c.usage, 100) + "  " + c.does
-	}
-	p.section(strings.Join(lines, "\n"))
-	p.section("*Examples*\n" + code("/atlas-integration update", 100) + "\n" + code("/atlas-integration update payments-prod pagerduty", 100))
-	var titles []string
-	for _, t := range atlas.Types {
-		if t.Discontinued == "" {
-			titles = append(titles, Escape(t.Title))
-		}
-	}
-	p.section("*Types:* " + and(titles) + ". Case, spaces, - and _ do not matter.")
-	p.context(":key: Keys belong into the form, never into the command: what you type here may be logged.")
-	return p.message()
-}
-
-// commandHelp is every subcommand, in the order of help.
-var commandHelp = []struct{ name, usage, does string }{
-	{"update", "update [project] [TYPE]", "open the form"},
-	{"list", "list [project]", "what is configured"},
-	{"pending", "pending", "what waits, for you and for others"},
-	{"history", "history [project]", "what was decided"},
-	{"status", "status ID", "one request in full"},
-	{"cancel", "cancel ID", "take back your request"},
-	{"help", "help", "this"},
 }
 
 // Say is a message of one sentence, in markup.

@@ -1,6 +1,7 @@
 package modals_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ var lives = []struct {
 		r.Secrets["serviceKey"] = approvals.Secret{Mask: atlas.Mask{Length: 32, LastFour: "91f0"}, Fingerprint: "k7m2q4xz"}
 		r.Outcomes[r.Targets[0].ID].Baseline.Unknown = []string{"customEndpoint"}
 	}},
+	{"pending-another-is-open", 3, overlapping},
 	{"pending-policy", 2, func(r *approvals.Request) {
 		r.Terms = approvals.Terms{
 			Needed: 2, TTL: time.Hour, Approvers: []string{"S0OWNERS"}, Rules: []string{"payments", "production"},
@@ -199,7 +201,7 @@ func extreme(r *approvals.Request) {
 func TestEveryMessageInEveryState(t *testing.T) {
 	t.Parallel()
 	screens := map[string]func(*approvals.Request) modals.Message{
-		"card": cardOf, "dm": modals.DM, "report": modals.Report, "status": modals.Status,
+		"card": cardOf, "dm": dmOf, "report": modals.Report, "status": statusOf,
 	}
 	for _, life := range lives {
 		for kind, draw := range screens {
@@ -257,8 +259,8 @@ func TestButtonsAreThoseThatWork(t *testing.T) {
 			dm = append(dm, modals.ActionNewUpdate)
 		}
 		assert.Equal(t, card, actions(t, cardOf(r)), life.name)
-		assert.Equal(t, dm, actions(t, modals.DM(r)), life.name)
-		assert.Empty(t, actions(t, modals.Status(r)), life.name)
+		assert.Equal(t, dm, actions(t, dmOf(r)), life.name)
+		assert.Empty(t, actions(t, statusOf(r)), life.name)
 		assert.Empty(t, actions(t, modals.Report(r)), life.name)
 	}
 }
@@ -287,7 +289,7 @@ func TestWhatPeopleWroteIsNoMarkup(t *testing.T) {
 	r := newRequest(project(1, "<!channel>"))
 	r.Reason = "see https://example.com/x_y?a=1&b=2\n*applied* by <@U0APPROVER>\n\u202egnorw"
 	r.Plain["region"] = "E`U*_~"
-	for name, m := range map[string]modals.Message{"card": modals.Card(r, ""), "dm": modals.DM(r)} {
+	for name, m := range map[string]modals.Message{"card": modals.Card(r, ""), "dm": modals.DM(r, nil)} {
 		text := string(pretty(t, m))
 		assert.NotContains(t, m.Text, "<!channel>", name)
 		assert.NotContains(t, m.Text, "<@U0APPROVER>", name)
@@ -296,15 +298,16 @@ func TestWhatPeopleWroteIsNoMarkup(t *testing.T) {
 	}
 	card := modals.Card(r, "").Text
 	assert.Contains(t, card, "<https://example.com/x_y?a=1&amp;b=2>")
-	assert.Contains(t, card, "\n> *applied* by &lt;@U0APPROVER&gt;\n")
+	assert.Contains(t, card, "\n> ∗applied∗ by &lt;@U0APPROVER&gt;\n")
 }
 
 func TestLists(t *testing.T) {
 	t.Parallel()
 	var all, many []*approvals.Request
-	for _, life := range lives {
+	for i, life := range lives {
 		r := newRequest(projects(life.targets)...)
 		life.edit(r)
+		r.ID = fmt.Sprintf("req_%010d", i)
 		if !strings.HasPrefix(life.name, "extreme") {
 			all = append(all, r)
 		}
@@ -312,14 +315,40 @@ func TestLists(t *testing.T) {
 			many = append(many, r)
 		}
 	}
-	golden(t, "requests-history", modals.Requests("Decided requests for payments-prod", all[len(all)-6:], true))
-	golden(t, "requests-waiting", modals.Pending(all[:1], all[1:2], all[2:4], false))
-	golden(t, "requests-waiting-none", modals.Pending(nil, nil, nil, false))
-	golden(t, "requests-waiting-many", modals.Pending(many, many, many, true))
-	golden(t, "requests-none", modals.Requests("Waiting for approval", nil, false))
-	m := modals.Requests(strings.Repeat("<", 300), many, false)
-	assert.Empty(t, checkScreen(t, pretty(t, m)))
-	assert.Contains(t, string(pretty(t, m)), "There are older ones", "what does not fit is not passed over")
+	final := all[len(all)-16:]
+	turn := func(r *approvals.Request, place int) *modals.Turn {
+		return &modals.Turn{Project: projects(1)[0].ID, Request: r.ID, Place: place}
+	}
+	golden(t, "history", modals.History{Project: "payments-prod", Requests: final[:10], Older: turn(final[9], 9), Links: linkTo(final[0])}.Message())
+	golden(t, "history-older", modals.History{Requests: final[10:], From: 10, Newer: &modals.Turn{Request: final[10].ID, Place: 10}}.Message())
+	golden(t, "history-none", modals.History{}.Message())
+	golden(t, "history-project-none", modals.History{Project: "payments-prod"}.Message())
+	golden(t, "history-end", modals.History{Project: "payments-prod", From: 10}.Message())
+	golden(t, "pending-list", modals.Pending(all[:1], all[1:2], all[2:4], false, linkTo(all[0])))
+	golden(t, "pending-list-none", modals.Pending(nil, nil, nil, false, nil))
+	golden(t, "pending-list-many", modals.Pending(many, many, many, true, linkTo(many...)))
+
+	extremes := many[len(many)-10:]
+	page := modals.History{Project: strings.Repeat("<", 300), Requests: extremes, From: 990, Newer: turn(extremes[0], 990), Older: turn(extremes[9], 999), Links: linkTo(extremes...)}.Message()
+	assert.Empty(t, checkScreen(t, pretty(t, page)))
+	for _, r := range extremes {
+		assert.Contains(t, string(pretty(t, page)), r.ID, "a page has all of its requests")
+	}
+	assert.Contains(t, string(pretty(t, page)), modals.ActionOlder)
+}
+
+// What a button says leads back to where it was.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	for _, turn := range []modals.Turn{{Request: requestID}, {Project: projects(1)[0].ID, Request: requestID, Place: 1230}} {
+		parsed, ok := modals.ParseTurn(turn.String())
+		assert.True(t, ok)
+		assert.Equal(t, turn, parsed)
+	}
+	for _, value := range []string{"", "//", "a/b/c", "/" + requestID + "/-1", "/" + requestID + "/x", "x/" + requestID + "/1/2"} {
+		_, ok := modals.ParseTurn(value)
+		assert.False(t, ok, value)
+	}
 }
 
 func TestIntegrations(t *testing.T) {
@@ -332,14 +361,23 @@ func TestIntegrations(t *testing.T) {
 	}
 	found[0].Unknown = []string{"customEndpoint"}
 	found = append(found, nil, &atlas.Integration{Type: "<SOME_DAY>"})
-	golden(t, "integrations", modals.Integrations(projects(1)[0], found))
-	golden(t, "integrations-none", modals.Integrations(projects(1)[0], nil))
+	changed, changedSince := newRequest(), newRequest()
+	decided(changed)
+	decided(changedSince)
+	shown := *found[1]
+	target := changed.Outcomes[changed.Targets[0].ID]
+	target.Result.Shown = &shown
+	changed.Outcomes[changed.Targets[0].ID] = target
+	last := map[string]*approvals.Request{found[0].Type: changedSince, found[1].Type: changed}
+	golden(t, "integrations", modals.Integrations(projects(1)[0], found, last))
+	golden(t, "integrations-none", modals.Integrations(projects(1)[0], nil, nil))
 
 	for _, now := range found[:9] {
 		for name := range now.Plain {
 			now.Plain[name] = strings.Repeat("&", 3000)
 		}
+		last[now.Type] = changed
 	}
-	m := modals.Integrations(project(1, strings.Repeat("`", 80)), found)
+	m := modals.Integrations(project(1, strings.Repeat("`", 80)), found, last)
 	assert.Empty(t, checkScreen(t, pretty(t, m)))
 }

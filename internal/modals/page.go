@@ -40,7 +40,7 @@ func (p *page) header(s string) {
 	s = cut(s, mostHeader)
 	p.used += length(s)
 	p.blocks = append(p.blocks, slack.NewHeaderBlock(plain(s)))
-	p.text = append(p.text, "*"+Escape(s)+"*")
+	p.text = append(p.text, "*"+literal(s)+"*")
 }
 
 // section adds a paragraph of markup.

@@ -89,8 +89,11 @@ func line(s string, most int) string {
 
 // inline is a visible text in one line, for markup. What would be markup in it is
 // replaced by its likeness: a project called _prod_ is not called prod.
-func inline(s string, most int) string {
-	runes := []rune(line(s, most))
+func inline(s string, most int) string { return literal(line(s, most)) }
+
+// literal makes markup of a text that shows as the text.
+func literal(s string) string {
+	runes := []rune(emoji.ReplaceAllString(s, string(colon)+"$1:"))
 	word := func(i int) bool {
 		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
 	}
@@ -101,6 +104,11 @@ func inline(s string, most int) string {
 	}
 	return Escape(string(runes))
 }
+
+// emoji is what Slack shows as a picture.
+var emoji = regexp.MustCompile(`:([a-z0-9_+'-]*[a-z][a-z0-9_+'-]*):`)
+
+const colon = '꞉' // U+A789
 
 var likenesses = map[rune]rune{'*': '∗', '~': '∼', '`': 'ˋ', '_': 'ˍ'}
 
@@ -138,11 +146,25 @@ func quote(s string, most int) string {
 	for budget := most; ; budget = budget * 3 / 4 {
 		lines := strings.Split(cut(s, budget), "\n")
 		for i, l := range lines {
-			lines[i] = "> " + address.ReplaceAllString(Escape(isolate(l)), "<$0>")
+			lines[i] = "> " + isolate(linked(l))
 		}
 		if quoted := strings.Join(lines, "\n"); length(quoted) <= most {
 			return quoted
 		}
+	}
+}
+
+// linked makes markup of a text that shows as the text, its addresses as links.
+func linked(s string) string {
+	var shown strings.Builder
+	for {
+		next := address.FindStringIndex(s)
+		if next == nil {
+			shown.WriteString(literal(s))
+			return shown.String()
+		}
+		shown.WriteString(literal(s[:next[0]]) + "<" + Escape(s[next[0]:next[1]]) + ">")
+		s = s[next[1]:]
 	}
 }
 

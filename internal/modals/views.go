@@ -13,27 +13,41 @@ import (
 const maxDenyReason = 1000
 
 // SubmittedView takes the place of the form: what happens next. Approvers is
-// markup that names them, channel the one where the card will be.
-func SubmittedView(r *approvals.Request, approvers, channel string) slack.ModalViewRequest {
+// markup that names them, channel the one where the card is or will be.
+func SubmittedView(r *approvals.Request, approvers, channel string, links Links) slack.ModalViewRequest {
 	p := &page{}
 	if approvers == "" || length(approvers) > mostApprovers {
 		approvers = "the approvers"
 	}
-	p.section(fmt.Sprintf(":inbox_tray: Your request to update %s is kept.\nNothing is changed in Atlas yet.", subject(r)))
-	next := []string{
-		"1. The bot asks Atlas what it holds now.",
-		fmt.Sprintf("2. %s in <#%s>%s.", whoDecides(r.Needed, approvers), Escape(channel), deadline(r)),
-		"3. The bot changes Atlas, checks the result, and tells you in a direct message.",
+	place := fmt.Sprintf("<#%s>", Escape(channel))
+	if card := links.card(r); card != "" {
+		place = fmt.Sprintf("%s (%s)", place, card)
 	}
-	p.section("*What happens next*\n" + strings.Join(next, "\n"))
-	doubts(p, r)
-	p.context(code(r.ID, 40) + " · You can take it back until somebody has decided: press *Cancel request* in the direct message.")
+	decide := fmt.Sprintf("%s in %s%s.", whoDecides(r.Needed, approvers), place, deadline(r))
+	const change = "The bot changes Atlas, checks the result, and tells you in a direct message."
+	switch r.State {
+	case approvals.Submitted:
+		p.section(fmt.Sprintf("%s Your request to update %s is kept.\nNothing has been changed in Atlas yet.", icons[r.State], subject(r)))
+		p.section("*What happens next*\n1. The bot asks Atlas what it holds now.\n2. " + decide + "\n3. " + change)
+	case approvals.Pending:
+		p.section(fmt.Sprintf("%s Your request to update %s waits for approval.\nNothing has been changed in Atlas yet.", icons[r.State], subject(r)))
+		p.section("*What happens next*\n1. " + decide + "\n2. " + change)
+	default:
+		p.section(fmt.Sprintf("Your request to update %s:\n%s", subject(r), standing(r)))
+		outcomes(p, r)
+	}
+	doubts(p, r, overlaps(r))
+	small := code(r.ID, 40)
+	if undecided(r) {
+		small += " · To take it back before somebody decides, press *Cancel request* in the direct message."
+	}
+	p.context(small)
 	return p.view("Request sent", "Close")
 }
 
 func whoDecides(needed int, approvers string) string {
 	if needed > 1 {
-		return fmt.Sprintf("%d people of %s have to approve it", needed, approvers)
+		return fmt.Sprintf("%d of %s have to approve it", needed, approvers)
 	}
 	return fmt.Sprintf("One of %s has to approve it", approvers)
 }
