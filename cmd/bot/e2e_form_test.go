@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -74,6 +75,8 @@ func TestListAndLookUp(t *testing.T) {
 	w.asked(t, mira, "cancel "+id, "cancelled")
 	w.asked(t, mira, "history payments-prod", id)
 	w.asked(t, mira, "status req_0000000000", "no such request")
+	w.asked(t, mira, "status", "Which request?")
+	w.asked(t, mira, "cancel", "Which request?")
 	w.final(t, w.card(t, "cancelled"), "cancelled")
 }
 
@@ -136,6 +139,36 @@ func TestPrefill(t *testing.T) {
 	w.click(t, jo, w.card(t, "pending"), "approve")
 	w.card(t, "applied")
 	assert.Equal(t, "night-shift", w.holds(t, "payments-prod", "VICTOR_OPS")["routingKey"], "what was not touched is sent as it was")
+}
+
+// TestTheFormDoesNotWaitForAtlas: it opens at once, says that the current values did
+// not come, and works without them. What has no such integration is said there, too.
+func TestTheFormDoesNotWaitForAtlas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	silent := atlassim.Match{Method: http.MethodGet, GroupID: w.atlas.ProjectID("payments-prod")}
+	down := w.atlas.Fail(silent, atlassim.Fault{Kind: atlassim.HangBeforeApply}, atlassim.Always)
+	w.open(t, mira, "update payments-prod pagerduty", filled{})
+	v, _ := w.slack.Person(mira).View()
+	assert.Contains(t, string(v.JSON), "Reading what Atlas has now", "the form is there before the values are")
+	v = w.view(t, mira, "Atlas did not say in time what payments-prod has now. The form works without; the approver will see both.")
+	assert.Contains(t, string(v.JSON), "support.pagerduty.com", "the way to the key does not depend on Atlas")
+	assert.NotContains(t, string(v.JSON), `"initial_option":{"text":{"emoji":false,"text":"US"`, "nobody resets a region by not looking")
+	down.Withdraw()
+	p := w.slack.Person(mira)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, p.Select(ctx, "region", "EU"))
+	require.NoError(t, p.Type("serviceKey", key("510e")))
+	require.NoError(t, p.Type("reason", "Atlas was slow"))
+	require.Empty(t, w.submit(t, mira).Errors)
+	w.card(t, "pending")
+	require.NoError(t, p.CloseAll(ctx))
+
+	require.NoError(t, w.atlas.RemoveBehind(w.atlas.ProjectID("search-prod"), "PAGER_DUTY"))
+	w.open(t, mira, "update search-prod pagerduty", filled{})
+	w.view(t, mira, "search-prod has no PagerDuty integration, so there is nothing to update.")
 }
 
 // TestInlineErrors: what is wrong is said at its input; nothing is kept.

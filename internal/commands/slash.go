@@ -241,6 +241,9 @@ func (b *Bot) waitsFor(ctx context.Context, r *approvals.Request, user string) b
 }
 
 func (b *Bot) status(ctx context.Context, typed string) modals.Message {
+	if typed == "" {
+		return modals.WhichRequest("status")
+	}
 	id, ok := approvals.ParseRequestID(typed)
 	if !ok {
 		return modals.NotFound()
@@ -255,6 +258,9 @@ func (b *Bot) status(ctx context.Context, typed string) modals.Message {
 }
 
 func (b *Bot) cancelByID(ctx context.Context, user, typed string) modals.Message {
+	if typed == "" {
+		return modals.WhichRequest("cancel")
+	}
 	id, ok := approvals.ParseRequestID(typed)
 	if !ok {
 		return modals.NotFound()

@@ -17,6 +17,12 @@ func NotFound() Message {
 		code("/atlas-integration history", 60) + " lists the latest.")
 }
 
+// WhichRequest answers a command that lacks the ID it is about.
+func WhichRequest(command string) Message {
+	return Say("Which request? Put its ID behind the command, like " + code("/atlas-integration "+command+" req_7Q2M4KX9TB", 80) + ".\n" +
+		code("/atlas-integration pending", 60) + " and " + code("/atlas-integration history", 60) + " show the IDs.")
+}
+
 // OwnRequest answers requesters who decide on their own request.
 func OwnRequest(r *approvals.Request) Message {
 	text := fmt.Sprintf("You asked to update %s, so somebody else has to decide. Your click did nothing.", subject(r))

@@ -21,7 +21,7 @@ func TestAnswers(t *testing.T) {
 	halfway := newRequest()
 	halfway.Needed, halfway.Votes = 2, []approvals.Vote{{User: "U0APPROVER", At: voted}}
 	answers := map[string]modals.Message{
-		"not-found": modals.NotFound(), "own-request": modals.OwnRequest(newRequest()), "not-requester": modals.NotRequester(newRequest()),
+		"not-found": modals.NotFound(), "which-request": modals.WhichRequest("status"), "own-request": modals.OwnRequest(newRequest()), "not-requester": modals.NotRequester(newRequest()),
 		"voted-already": modals.VotedAlready(halfway), "too-late": modals.TooLate(newRequest()), "state-pending": modals.StateIs(newRequest()),
 		"state-applied": modals.StateIs(final), "not-approver": modals.MayNotDecide(modals.Unlisted, "<!subteam^S0ONCALL1> and <@U0APPROVER>"),
 		"approvers-unknown": modals.MayNotDecide(modals.Unknown, ""), "guest": modals.MayNotRequest(modals.Guest), "bot": modals.MayNotRequest(modals.Bot),

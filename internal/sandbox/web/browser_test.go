@@ -184,6 +184,16 @@ func (b *tab) click(where, words string) {
 	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])))
 }
 
+// show scrolls to the beginning of the last of what is somewhere.
+func (b *tab) show(where string) {
+	b.t.Helper()
+	b.until(where+" cannot be shown", fmt.Sprintf(`(() => {
+		const el = [...document.querySelectorAll(%s)].at(-1);
+		el?.scrollIntoView({block: 'start', behavior: 'instant'});
+		return el !== undefined;
+	})()`, quoted(where)))
+}
+
 // write replaces what stands in an input, key by key.
 func (b *tab) write(where, words string) {
 	b.t.Helper()

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
 // hexKey is a key as PagerDuty's and Datadog's look; it is nobody's.
@@ -314,6 +316,77 @@ func TestPhone(t *testing.T) {
 	b.click("#right dialog[open] button", "Approve")
 	b.sees("#right .message", "applied")
 	b.until("the result is too wide", fits)
+	b.picture("phone-applied")
+
+	b.click(".top nav a", "mira")
+	b.command("left", "/atlas-integration list payments-prod")
+	b.sees("#left .ephemeral", "Changed by this bot")
+	b.until("the list is too wide", fits)
+	b.show("#left .ephemeral")
+	b.picture("phone-list")
+	b.command("left", "/atlas-integration history payments-prod")
+	b.sees("#left .ephemeral", "History of payments-prod")
+	b.until("the history is too wide", fits)
+	b.picture("phone-history")
+	b.click("#left .places a", "Home")
+	b.sees("#left .home", "Changed lately")
+	b.sees("#left .home", "approved by")
+	b.until("the Home tab is too wide", fits)
+	b.show("#left .home")
+	b.picture("phone-home")
+}
+
+// An engineer looks things up, page by page, beside an approver's Home tab.
+func TestLookUp(t *testing.T) {
+	t.Parallel()
+	s, address := start(t)
+	b := open(t, address, 1500, 950)
+	b.click("#right .places a", "Home")
+	for i := range 12 {
+		rotate(t, s, []string{"payments-prod", "search-prod", "ledger-prod"}[i%3], fmt.Sprintf("Rotation number %d.", i))
+	}
+	b.command("left", "/atlas-integration history")
+	b.sees("#left .ephemeral", "newest first")
+	b.sees("#right .home", "Changed lately")
+	b.show("#left .ephemeral")
+	b.picture("history")
+	b.click("#left .ephemeral button", "Older")
+	b.sees("#left .ephemeral", "11 to 12, newest first")
+	b.click("#left .ephemeral button", "Newer")
+	b.sees("#left .ephemeral button", "Older")
+	b.command("left", "/atlas-integration list payments-prod")
+	b.sees("#left .ephemeral", "Integrations of payments-prod")
+	b.show("#left .ephemeral")
+	b.picture("list")
+	assert.Empty(t, s.Slack.Violations())
+}
+
+// rotate has somebody at another desk give a project a new PagerDuty key.
+func rotate(t *testing.T, s *sandbox.Sandbox, project, reason string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	engineer, approver := s.Slack.Person(sandbox.Engineer2), s.Slack.Person(sandbox.Approver2)
+	_, err := engineer.Command(ctx, sandbox.Incidents, sandbox.Command, "update "+project+" PAGER_DUTY")
+	require.NoError(t, err)
+	_, err = engineer.WaitView(ctx, func(v slacksim.View) bool { return strings.Contains(string(v.JSON), "Now ••••") })
+	require.NoError(t, err)
+	require.NoError(t, engineer.Type("serviceKey", hexKey))
+	require.NoError(t, engineer.Type("reason", reason))
+	sent, err := engineer.Submit(ctx)
+	require.NoError(t, err)
+	require.Empty(t, sent.Errors)
+	card := func(state string) slacksim.Message {
+		t.Helper()
+		m, err := approver.WaitMessage(ctx, sandbox.Approvals, func(m slacksim.Message) bool {
+			return m.ThreadTS == "" && strings.Contains(m.PlainText(), reason) && strings.Contains(m.PlainText(), "*"+state+"*")
+		})
+		require.NoError(t, err)
+		return m
+	}
+	require.NoError(t, approver.Click(ctx, card("pending"), "approve"))
+	card("applied")
+	require.NoError(t, engineer.CloseAll(ctx))
 }
 
 // A person without a mouse gets from the command to the request.
