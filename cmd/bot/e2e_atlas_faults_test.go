@@ -151,7 +151,7 @@ func TestCredentialsEndInTheMiddleOfTwentyProjects(t *testing.T) {
 	failed := w.card(t, "failed").PlainText()
 	assert.Contains(t, failed, "401")
 	assert.Contains(t, failed, "Tell whoever runs the bot: its Atlas credentials were rotated, deleted or have expired.")
-	assert.Contains(t, failed, "*Retry* sends the refused ones again")
+	assert.Contains(t, failed, "*Retry* tries what was refused again")
 	done := 0
 	for _, name := range projects {
 		done += w.atlas.Effects(w.atlas.ProjectID(name), "PAGER_DUTY")

@@ -247,7 +247,7 @@ func TestDoneTwice(t *testing.T) {
 	require.NoError(t, w.slack.Person(jo).ClickStale(deadline(t), card, "approve", requestID(t, card)))
 	assert.Contains(t, w.told(t, jo, approvals, says).PlainText(), "applied")
 	require.NoError(t, w.slack.Person(kim).ClickStale(deadline(t), card, "approve", requestID(t, card)))
-	w.told(t, kim, approvals, "Nothing was done: the request to update")
+	w.told(t, kim, approvals, "Nothing was done. The request to update")
 
 	require.Empty(t, w.ask(t, mira, limited("2d2e", "second", "payments-prod")).Errors)
 	card = w.cardOf(t, "pending", "second")

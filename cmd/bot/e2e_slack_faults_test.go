@@ -281,7 +281,7 @@ func TestSomebodyDeletesMessages(t *testing.T) {
 	require.NoError(t, w.slack.Person(kim).ClickStale(deadline(t), card, "approve", id))
 	w.message(t, mira, dm, "applied", "Atlas shows the new values.")
 	// Nothing is left to do, so no new card; the report stands for itself.
-	w.cardOf(t, "applied", "What Atlas shows of")
+	w.cardOf(t, "applied", "What Atlas shows now for")
 	assert.Len(t, cards(w), 1)
 }
 

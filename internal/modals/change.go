@@ -49,7 +49,7 @@ func shown(f *atlas.Field, value string) string {
 // the last four of JSON say nothing.
 func maskOf(f *atlas.Field, mask atlas.Mask) string {
 	if f.Kind == atlas.Template && mask.Length > 0 {
-		return fmt.Sprintf("%s (%s)", mask, count(mask.Length, "character"))
+		return fmt.Sprintf("%s (%s)", atlas.Mask{}, count(mask.Length, "character"))
 	}
 	return mask.String()
 }

@@ -86,20 +86,23 @@ func (h Home) list(p *page, title, none, command string, requests []*approvals.R
 	}
 }
 
-// changed says what changed lately in each project, the latest first. Projects of which
-// the same is true stand together: twenty of them may have got one new key.
+// changed says what changed lately in each project, the latest first, each type of
+// integration once. Projects of which the same is true stand together: twenty of them
+// may have got one new key.
 func (h Home) changed(p *page) {
 	p.header("Changed lately")
 	lines := map[string][]string{} // by project ID
+	said := map[string]bool{}      // by project ID and type
 	var order []atlas.Project
 	for _, r := range h.Lately {
 		for _, project := range r.Targets {
-			if r.Target(project.ID).Outcome != approvals.Proven {
+			if r.Target(project.ID).Outcome != approvals.Proven || said[project.ID+r.Type] {
 				continue
 			}
 			if lines[project.ID] == nil {
 				order = append(order, project)
 			}
+			said[project.ID+r.Type] = true
 			lines[project.ID] = append(lines[project.ID], h.change(r, project))
 		}
 	}

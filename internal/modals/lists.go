@@ -1,7 +1,9 @@
 package modals
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -181,12 +183,9 @@ func ProjectNames(projects []atlas.Project) Message {
 func Integrations(project atlas.Project, found []*atlas.Integration, changed map[string]*approvals.Request) Message {
 	p := &page{}
 	p.header("Integrations of " + line(nameOf(project), mostName))
-	n := 0
+	found = slices.DeleteFunc(slices.Clone(found), func(now *atlas.Integration) bool { return now == nil })
+	slices.SortStableFunc(found, func(a, b *atlas.Integration) int { return cmp.Compare(offeredAs(a), offeredAs(b)) })
 	for _, now := range found {
-		if now == nil {
-			continue
-		}
-		n++
 		t, known := atlas.FindType(now.Type)
 		if !known {
 			p.section(code(now.Type, 60) + "\nThis bot does not know this type.")
@@ -196,19 +195,30 @@ func Integrations(project atlas.Project, found []*atlas.Integration, changed map
 		settings := cutMarkup(settingLines(now), mostSection-length(since)-200)
 		p.section(fmt.Sprintf("*%s* %s\n%s\n%s", Escape(t.Title), code(t.Name, 60), settings, since))
 	}
-	if n == 0 {
+	if len(found) == 0 {
 		p.section("None is configured. The first set-up of an integration happens in Atlas itself; after that, this bot can update it.")
 		return p.message()
 	}
-	p.context("Keys are masked, as in Atlas. To change one: " + code("/atlas-integration update "+nameOf(project)+" TYPE", 150))
+	p.context("Keys are masked, as in Atlas. Who changed what is known as far back as the bot's history goes.\n" +
+		"To change one: " + code("/atlas-integration update "+nameOf(project)+" TYPE", 150))
 	return p.message()
+}
+
+// offeredAs is the place of an integration's type among those that people are offered;
+// types that this bot does not know come last.
+func offeredAs(now *atlas.Integration) int {
+	i := slices.IndexFunc(atlas.Types, func(t *atlas.Type) bool { return t.Name == now.Type })
+	if i < 0 {
+		return len(atlas.Types)
+	}
+	return i
 }
 
 // sinceWhen says who changed an integration last through this bot, and whether it is
 // still as it was then.
 func sinceWhen(project atlas.Project, now *atlas.Integration, last *approvals.Request) string {
 	if last == nil {
-		return "_Not changed by this bot, as far back as it remembers._"
+		return "_Not changed by this bot._"
 	}
 	result := last.Target(project.ID).Result
 	text := fmt.Sprintf("Changed by this bot %s: asked by %s%s, %s.", at(result.At), mention(last.Requester), approvers(last), code(last.ID, 40))

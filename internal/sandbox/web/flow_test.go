@@ -3,6 +3,8 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -327,6 +329,7 @@ func TestPhone(t *testing.T) {
 	b.command("left", "/atlas-integration history payments-prod")
 	b.sees("#left .ephemeral", "History of payments-prod")
 	b.until("the history is too wide", fits)
+	b.show("#left .ephemeral")
 	b.picture("phone-history")
 	b.click("#left .places a", "Home")
 	b.sees("#left .home", "Changed lately")
@@ -342,8 +345,12 @@ func TestLookUp(t *testing.T) {
 	s, address := start(t)
 	b := open(t, address, 1500, 950)
 	b.click("#right .places a", "Home")
-	for i := range 12 {
-		rotate(t, s, []string{"payments-prod", "search-prod", "ledger-prod"}[i%3], fmt.Sprintf("Rotation number %d.", i))
+	projects := []string{"payments-prod", "search-prod", "ledger-prod"}
+	for i := range 9 {
+		request(t, s, projects[i%3], fmt.Sprintf("A mistake, the %dth.", i), "cancel")
+	}
+	for i := range 3 {
+		request(t, s, projects[i], fmt.Sprintf("Rotation, part %d.", i), "approve")
 	}
 	b.command("left", "/atlas-integration history")
 	b.sees("#left .ephemeral", "newest first")
@@ -361,8 +368,9 @@ func TestLookUp(t *testing.T) {
 	assert.Empty(t, s.Slack.Violations())
 }
 
-// rotate has somebody at another desk give a project a new PagerDuty key.
-func rotate(t *testing.T, s *sandbox.Sandbox, project, reason string) {
+// request has somebody at another desk ask for a new PagerDuty key, and takes it back
+// or has it approved. It waits until nothing more is said of it.
+func request(t *testing.T, s *sandbox.Sandbox, project, reason, then string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -376,18 +384,27 @@ func rotate(t *testing.T, s *sandbox.Sandbox, project, reason string) {
 	sent, err := engineer.Submit(ctx)
 	require.NoError(t, err)
 	require.Empty(t, sent.Errors)
-	card := func(state string) slacksim.Message {
+	v, _ := engineer.View()
+	id := requestID.FindString(string(v.JSON))
+	message := func(who *slacksim.Person, channel string, words ...string) slacksim.Message {
 		t.Helper()
-		m, err := approver.WaitMessage(ctx, sandbox.Approvals, func(m slacksim.Message) bool {
-			return m.ThreadTS == "" && strings.Contains(m.PlainText(), reason) && strings.Contains(m.PlainText(), "*"+state+"*")
+		m, err := who.WaitMessage(ctx, channel, func(m slacksim.Message) bool {
+			return !slices.ContainsFunc(append(words, id), func(w string) bool { return !strings.Contains(m.PlainText(), w) })
 		})
-		require.NoError(t, err)
+		require.NoError(t, err, "nothing says %q", words)
 		return m
 	}
-	require.NoError(t, approver.Click(ctx, card("pending"), "approve"))
-	card("applied")
+	if then == "cancel" {
+		require.NoError(t, engineer.Click(ctx, message(engineer, engineer.DM(), "Your request"), "cancel"))
+		message(engineer, engineer.DM(), "*cancelled*")
+		return
+	}
+	require.NoError(t, approver.Click(ctx, message(approver, sandbox.Approvals, "*pending*"), then))
+	message(approver, sandbox.Approvals, "What Atlas shows now")
 	require.NoError(t, engineer.CloseAll(ctx))
 }
+
+var requestID = regexp.MustCompile(`req_[0-9A-Z]{10}`)
 
 // A person without a mouse gets from the command to the request.
 func TestKeyboard(t *testing.T) {
