@@ -22,7 +22,7 @@ func TestTwoAccountsOfOnePerson(t *testing.T) {
 	require.Empty(t, w.ask(t, mira, rotation("2a2a", "payments-prod")).Errors)
 	card := w.card(t, "pending")
 	w.click(t, jo, card, "approve")
-	w.told(t, jo, approvals, "under the same e-mail address. Nothing was counted; somebody else has to decide.")
+	w.told(t, jo, approvals, "Your click did nothing; somebody else has to decide.")
 	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
 	w.click(t, kim, card, "approve")
 	w.card(t, "applied")
@@ -68,7 +68,7 @@ func TestSomebodyIsRenamed(t *testing.T) {
 	w.slack.SetUser(jo, func(u *slacksim.User) { u.Name, u.RealName = "sam", "Sam" })
 	w.slack.SetUser(sam, func(u *slacksim.User) { u.Name, u.RealName = "jo", "Jo" })
 	w.click(t, sam, card, "approve")
-	w.told(t, sam, approvals, "can decide on this request. Nothing was counted.")
+	w.told(t, sam, approvals, "can decide on this request. Your click did nothing.")
 	w.click(t, jo, card, "approve")
 	w.card(t, "applied")
 }

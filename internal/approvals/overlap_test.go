@@ -129,7 +129,7 @@ func TestOverlapsAgreeWhateverHappensAtOnce(t *testing.T) {
 func TestOverlapsOfALongHistory(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	decide(t, s, "before", 2*lookedAt)
+	decide(t, s, 8, "before", 2*lookedAt)
 	first, second := submit(t, s), submit(t, s)
 	pagerDuty, _ := atlas.FindType("PAGER_DUTY")
 	found, err := s.Overlapping(t.Context(), pagerDuty, []atlas.Project{payments})

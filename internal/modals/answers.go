@@ -49,14 +49,14 @@ func VotedAlready(r *approvals.Request) Message {
 // SameHuman answers somebody who asked for a request, or has approved it, with
 // another account.
 func SameHuman(r *approvals.Request) Message {
-	return Say(fmt.Sprintf("To update %s takes different people, and Slack has this account and one that asked for it or has approved it under "+
-		"the same e-mail address. Nothing was counted; somebody else has to decide.", subject(r)))
+	return Say(fmt.Sprintf("The update of %s takes different people, and Slack has the same e-mail address for you and for somebody who asked for it or has "+
+		"approved it. Your click did nothing; somebody else has to decide.", subject(r)))
 }
 
 // TooManyRequests says in the form why one more request is not taken.
 func TooManyRequests(most int) string {
-	return fmt.Sprintf("Nothing was sent: %s of yours are under way, and that is as many as one person may have. "+
-		"Wait until one is decided, or take one back with /atlas-integration cancel. What you typed is still here.", count(most, "request"))
+	return fmt.Sprintf("Nothing was sent: %s of yours are under way, the most for one person. Wait, or cancel one; what you typed is still here.",
+		count(most, "request"))
 }
 
 // TooManyForms answers somebody who opens one form after the other.

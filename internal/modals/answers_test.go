@@ -21,7 +21,8 @@ func TestAnswers(t *testing.T) {
 	halfway := newRequest()
 	halfway.Needed, halfway.Votes = 2, []approvals.Vote{{User: "U0APPROVER", At: voted}}
 	answers := map[string]modals.Message{
-		"not-found": modals.NotFound(), "which-request": modals.WhichRequest("status"), "own-request": modals.OwnRequest(newRequest()), "not-requester": modals.NotRequester(newRequest()),
+		"not-found": modals.NotFound(), "same-human": modals.SameHuman(newRequest()), "too-many-forms": modals.TooManyForms(), "trail-head": modals.TrailHead(approvals.Head{Hash: strings.Repeat("0a", 20)}),
+		"which-request": modals.WhichRequest("status"), "own-request": modals.OwnRequest(newRequest()), "not-requester": modals.NotRequester(newRequest()),
 		"voted-already": modals.VotedAlready(halfway), "too-late": modals.TooLate(newRequest()), "state-pending": modals.StateIs(newRequest()),
 		"state-applied": modals.StateIs(final), "not-approver": modals.MayNotDecide(modals.Unlisted, "<!subteam^S0ONCALL1> and <@U0APPROVER>"),
 		"approvers-unknown": modals.MayNotDecide(modals.Unknown, ""), "guest": modals.MayNotRequest(modals.Guest), "bot": modals.MayNotRequest(modals.Bot),
@@ -41,6 +42,7 @@ func TestAnswers(t *testing.T) {
 		assert.Less(t, len(m.Text), 1500, "%s: an answer is short", name)
 	}
 	assert.Less(t, len([]rune(modals.NothingSent)), 150)
+	assert.Less(t, len([]rune(modals.TooManyRequests(20))), 150, "it stands at an input")
 }
 
 func TestRefusals(t *testing.T) {

@@ -184,13 +184,17 @@ func (b *tab) click(where, words string) {
 	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.MouseClickXY(at[0], at[1])))
 }
 
-// show scrolls to the beginning of the last of what is somewhere.
+// show scrolls to the beginning of the last of what is somewhere, until it stays there.
 func (b *tab) show(where string) {
 	b.t.Helper()
 	b.until(where+" cannot be shown", fmt.Sprintf(`(() => {
 		const el = [...document.querySelectorAll(%s)].at(-1);
-		el?.scrollIntoView({block: 'start', behavior: 'instant'});
-		return el !== undefined;
+		if (!el) return false;
+		document.activeElement?.blur();
+		el.scrollIntoView({block: 'start', behavior: 'instant'});
+		const top = el.getBoundingClientRect().top, stays = el.top === top;
+		el.top = top;
+		return stays;
 	})()`, quoted(where)))
 }
 

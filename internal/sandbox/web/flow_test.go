@@ -310,6 +310,11 @@ func TestPhone(t *testing.T) {
 	b := open(t, address, 390, 844)
 	fits := `document.documentElement.scrollWidth <= innerWidth`
 	b.until("the page is too wide", fits)
+	b.form("/atlas-integration update payments-prod PAGER_DUTY")
+	b.until("the form is too wide", fits)
+	b.picture("phone-form")
+	b.click("#left .modal footer button", "Cancel")
+	b.seesNo("#left .modal")
 	b.request("payments-prod")
 	b.click(".top nav a", "jo")
 	b.picture("phone-card")
