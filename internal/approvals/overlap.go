@@ -20,22 +20,30 @@ type Overlap struct {
 }
 
 const (
-	// mostOverlaps is how many others a request is told of.
+	// mostOverlaps is how many others a request is told of, and mostRead among how
+	// many open ones in its projects, of whatever type, these are found.
 	mostOverlaps = 5
+	mostRead     = 20
 	// lookedAt is how many of the newest requests, of all open ones and of each
-	// project, are looked through for them: one that is still open is among these,
-	// and the look costs the same whatever there is in history.
+	// project, are looked through: what is open is new, and so the look costs the same
+	// whatever there is in history.
 	lookedAt = 100
 )
 
 // Overlapping finds open requests for a type of integration in any of the projects,
 // newest first.
 func (s *Store) Overlapping(ctx context.Context, t *atlas.Type, projects []atlas.Project) ([]*Request, error) {
+	return s.overlapping(ctx, t, projects, "")
+}
+
+// overlapping does so and leaves one request out.
+func (s *Store) overlapping(ctx context.Context, t *atlas.Type, projects []atlas.Project, except string) ([]*Request, error) {
 	ids, err := s.openIn(ctx, projects)
 	if err != nil {
 		return nil, fmt.Errorf("look for other requests: %w", err)
 	}
-	found, err := s.read(ctx, ids)
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == except })
+	found, err := s.read(ctx, ids[:min(len(ids), mostRead)])
 	if err != nil {
 		return nil, fmt.Errorf("look for other requests: %w", err)
 	}
@@ -88,7 +96,7 @@ func (r *Request) shared(projects []atlas.Project) []string {
 func (s *Store) meet(ctx context.Context, r *Request) (*Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	others, err := s.Overlapping(ctx, r.Catalog(), r.Targets)
+	others, err := s.overlapping(ctx, r.Catalog(), r.Targets, r.ID)
 	if err != nil {
 		return r, err
 	}
@@ -97,9 +105,6 @@ func (s *Store) meet(ctx context.Context, r *Request) (*Request, error) {
 		ended[id] = true
 	}
 	for _, other := range others {
-		if other.ID == r.ID {
-			continue
-		}
 		delete(ended, other.ID)
 		if _, known := other.Overlaps[r.ID]; known != r.State.Open() {
 			if _, err := s.note(ctx, other, r); err != nil {

@@ -161,7 +161,7 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 		return r.release(ctx, req, backoff(req.Tries), req.Tries+1, waitsForKey)
 	}
 	if detail == "" && !req.ReadAt.Before(req.ApplyUntil) {
-		detail = fmt.Sprintf("Atlas gave no answer for %s, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry.", applyWindow)
+		detail = "Atlas gave no answer for an hour, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry."
 	}
 
 	var unanswered error
