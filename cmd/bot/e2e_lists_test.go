@@ -101,6 +101,7 @@ func TestHistoryIsPaged(t *testing.T) {
 
 		decide(2) // so that every request has another place
 		bot.kill()
+		require.NoError(t, w.slack.WaitDisconnected(deadline(t)))
 		bot = w.start(t) // and knows nothing of the page before
 		next := w.turn(t, mira, newest, "history_older", want[10])
 		listed(next)
