@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,6 +29,9 @@ const (
 	// project, are looked through: what is open is new, and so the look costs the same
 	// whatever there is in history.
 	lookedAt = 100
+	// overlapGrace is how soon the messages of a request say so: where many people want
+	// the same, several changes make one drawing.
+	overlapGrace = 2 * time.Second
 )
 
 // Overlapping finds open requests for a type of integration in any of the projects,
@@ -133,12 +137,9 @@ func (s *Store) note(ctx context.Context, r, other *Request) (*Request, error) {
 	if err != nil {
 		return r, fmt.Errorf("note that request %s overlaps %s: %w", other.ID, r.ID, err)
 	}
-	reply, err := s.run(ctx, overlapScript, r.ID, Actor{}, s.keys().move(r.ID, s.keys().request(other.ID)), other.ID, text)
+	reply, err := s.run(ctx, overlapScript, r.ID, Actor{}, s.keys().move(r.ID, s.keys().request(other.ID)), other.ID, text, overlapGrace.Milliseconds())
 	if err != nil {
 		return r, fmt.Errorf("note that request %s overlaps %s: %w", other.ID, r.ID, err)
-	}
-	if reply.word == "ok" {
-		s.show.wake(r.ID)
 	}
 	if reply.request != nil {
 		return reply.request, nil

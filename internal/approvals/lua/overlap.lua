@@ -1,6 +1,6 @@
 -- overlap.lua: notes at a request that another one is open for some of the same targets, or no longer is.
 -- KEYS  8 the other request
--- ARGV  5 the other's ID  6 JSON of what is noted of it
+-- ARGV  5 the other's ID  6 JSON of what is noted of it  7 ms within which the messages follow
 -- Answers 'ok' (its messages follow), 'same', 'missing', or 'state' (it is no longer open itself).
 local function open(state) return undecided(state) or state == 'approved' or state == 'applying' end
 if redis.call('EXISTS', REQUEST) == 0 then return answer('missing') end
@@ -14,5 +14,5 @@ else
   redis.call('HSET', REQUEST, field, noted)
 end
 redis.call('HINCRBY', REQUEST, 'version', 1)
-picture(0)
+picture(ARGV[7])
 return answer('ok')
