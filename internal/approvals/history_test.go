@@ -113,3 +113,33 @@ func BenchmarkHistory(b *testing.B) {
 		})
 	}
 }
+
+// A request is found again in its list though newer ones came before it, and though
+// some have left.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	decide(t, s, 1, "old", 15)
+	list := func() []*Request {
+		requests, err := s.OfProject(t.Context(), payments.ID, 0, 100)
+		require.NoError(t, err)
+		return requests
+	}
+	place := func(id string, then int) int {
+		now, err := s.Place(t.Context(), payments.ID, id, then)
+		require.NoError(t, err)
+		return now
+	}
+	before := list()
+	assert.Equal(t, 9, place(before[9].ID, 9))
+	decide(t, s, 1, "new", 7)
+	assert.Equal(t, 16, place(before[9].ID, 9), "newer ones have come")
+	require.NoError(t, s.Redis.ZRem(t.Context(), s.keys().project(payments.ID), list()[3].ID, list()[4].ID, before[0].ID).Err())
+	assert.Equal(t, 13, place(before[9].ID, 16), "some have left")
+	assert.Equal(t, 5, place("req_0000000000", 5), "one that is gone has the place that it had")
+	decided, err := s.Decided(t.Context(), 0, 100)
+	require.NoError(t, err)
+	now, err := s.Place(t.Context(), "", decided[16].ID, 0)
+	require.NoError(t, err)
+	assert.Equal(t, 16, now, "in the list of all that were decided")
+}
