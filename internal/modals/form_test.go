@@ -146,9 +146,13 @@ func TestForms(t *testing.T) {
 		"loading":        {Offered: offered, Projects: offered[:2], Type: datadog, Note: "The current values are on their way from Atlas."},
 		"differing":      {Offered: offered, Projects: offered[:6], Type: datadog, Current: differing},
 		"unknown-region": {Offered: offered, Projects: offered[:1], Type: datadog, Current: future},
-		"twins":          {Offered: twins, Projects: twins[3:], Type: pagerDuty},
-		"no-projects":    {Note: "Atlas does not answer, so there are no projects to choose from. Close this and try again in a minute."},
-		"many-projects":  {Offered: projects(500), Projects: projects(500)[480:], Type: pagerDuty, Current: current(pagerDuty, projects(500)[480:])},
+		"another-is-open": {
+			Offered: offered, Projects: offered[:2], Type: pagerDuty, Current: current(pagerDuty, offered[:2]),
+			Open: []*approvals.Request{newRequest(offered[0], offered[4]), newRequest(offered...)},
+		},
+		"twins":         {Offered: twins, Projects: twins[3:], Type: pagerDuty},
+		"no-projects":   {Note: "Atlas does not answer, so there are no projects to choose from. Close this and try again in a minute."},
+		"many-projects": {Offered: projects(500), Projects: projects(500)[480:], Type: pagerDuty, Current: current(pagerDuty, projects(500)[480:])},
 		"policy": {
 			Offered: offered, Projects: offered[:2], Type: pagerDuty, Current: current(pagerDuty, offered[:2]),
 			Policy: &approvals.Policy{Rules: []approvals.Rule{{Name: "payments", Projects: []string{"*"}, Banner: "Real money. Tell #incidents first."}}},
