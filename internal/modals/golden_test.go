@@ -105,8 +105,8 @@ func saysTheSame(t *testing.T, name string, m modals.Message) {
 	}
 }
 
-// pretty is JSON to paste into Block Kit Builder and to read in a review.
-func pretty(t *testing.T, screen any) []byte {
+// compact is the JSON of a view or message.
+func compact(t *testing.T, screen any) []byte {
 	t.Helper()
 	if m, ok := screen.(modals.Message); ok {
 		screen = struct {
@@ -114,12 +114,18 @@ func pretty(t *testing.T, screen any) []byte {
 			Blocks []slack.Block `json:"blocks"`
 		}{m.Text, m.Blocks}
 	}
-	compact, err := json.Marshal(screen)
+	text, err := json.Marshal(screen)
 	require.NoError(t, err)
+	return text
+}
+
+// pretty is JSON to paste into Block Kit Builder and to read in a review.
+func pretty(t *testing.T, screen any) []byte {
+	t.Helper()
 	// slack-go's own marshallers escape for HTML, whatever we ask for.
-	compact = []byte(strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(compact)))
+	text := strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(compact(t, screen)))
 	var out bytes.Buffer
-	require.NoError(t, json.Indent(&out, compact, "", "  "))
+	require.NoError(t, json.Indent(&out, []byte(text), "", "  "))
 	out.WriteByte('\n')
 	return out.Bytes()
 }
