@@ -127,7 +127,8 @@ func (b *tab) request(project string) {
 	b.write(b.field("left", "reason"), "Rotation.")
 	b.click("#left .modal button[type=submit]", "")
 	b.sees("#left .modal h2", "Request sent")
-	b.press(kb.Escape) // Escape closes it
+	b.sees("#left .modal", "waits for approval") // and nothing more comes by itself
+	b.press(kb.Escape)                           // Escape closes it
 	b.seesNo("#left .modal")
 	b.sees("#right .message", "pending")
 }
