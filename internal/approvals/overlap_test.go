@@ -1,8 +1,6 @@
 package approvals
 
 import (
-	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,118 +16,97 @@ var search = atlas.Project{ID: "b2b2b2b2b2b2b2b2b2b2b2b2", Name: "search-prod"}
 func TestOverlappingRequestsKnowOfEachOther(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	first, second := submit(t, s), submit(t, s, search)
-	opsgenie, _ := atlas.FindType("OPS_GENIE")
-	otherType, err := s.Submit(t.Context(), "Vother", &atlas.Settings{Type: opsgenie}, Submission{Targets: []atlas.Project{payments}, Reason: "r"}, jo)
-	require.NoError(t, err)
-	elsewhere, err := s.Submit(t.Context(), "Velsewhere", pagerDuty(t, newKey("beef")), Submission{Targets: []atlas.Project{search}, Reason: "r"}, jo)
-	require.NoError(t, err)
-
-	meet := func(r *Request) *Request {
-		t.Helper()
-		now, err := s.Get(t.Context(), r.ID)
-		require.NoError(t, err)
-		met, err := s.meet(t.Context(), now)
-		require.NoError(t, err)
-		return met
-	}
 	known := func(r *Request) map[string]Overlap {
 		t.Helper()
 		now, err := s.Get(t.Context(), r.ID)
 		require.NoError(t, err)
 		return now.Overlaps
 	}
-	assert.Empty(t, meet(otherType).Overlaps)
-	assert.Equal(t, map[string]Overlap{second.ID: {mira.User, []string{payments.ID}}}, meet(first).Overlaps)
-	assert.Equal(t, map[string]Overlap{first.ID: {mira.User, []string{payments.ID}}}, known(second), "the other learns of it in the same step")
+	first := submit(t, s)
+	opsgenie, _ := atlas.FindType("OPS_GENIE")
+	otherType, err := s.Submit(t.Context(), "Vother", &atlas.Settings{Type: opsgenie}, Submission{Targets: []atlas.Project{payments}, Reason: "r"}, jo)
+	require.NoError(t, err)
+	assert.Empty(t, first.Overlaps)
+	assert.Empty(t, otherType.Overlaps)
+	second := submit(t, s, search)
+	assert.Equal(t, map[string]Overlap{first.ID: {mira.User, []string{payments.ID}}}, second.Overlaps)
+	told, err := s.Get(t.Context(), first.ID)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]Overlap{second.ID: {mira.User, []string{payments.ID}}}, told.Overlaps, "the other learns of it in the same step")
+	assert.Greater(t, told.Version, first.Version, "its messages are drawn again")
+	elsewhere, err := s.Submit(t.Context(), "Velsewhere", pagerDuty(t, newKey("beef")), Submission{Targets: []atlas.Project{search, payments}, Reason: "r"}, jo)
+	require.NoError(t, err)
 	assert.Equal(t, map[string]Overlap{
-		first.ID: {mira.User, []string{payments.ID}}, elsewhere.ID: {jo.User, []string{search.ID}},
-	}, meet(second).Overlaps)
+		first.ID: {mira.User, []string{payments.ID}}, second.ID: {mira.User, []string{search.ID, payments.ID}},
+	}, elsewhere.Overlaps)
 
-	before := meet(second)
-	assert.Equal(t, before.Version, meet(second).Version, "what is known already is not said again")
-
-	cancelled, err := s.Cancel(t.Context(), first.ID, mira)
+	_, err = s.Cancel(t.Context(), first.ID, mira)
 	require.NoError(t, err)
-	assert.Contains(t, known(second), first.ID)
-	met := meet(cancelled)
-	assert.Equal(t, cancelled.Version, met.Version, "what is final does not change any more")
-	now, err := s.Get(t.Context(), second.ID)
+	assert.NotContains(t, known(second), first.ID)
+	assert.Contains(t, known(second), elsewhere.ID)
+	assert.NotContains(t, known(elsewhere), first.ID)
+	assert.Empty(t, known(otherType))
+	before := snapshot(t, s, first.ID)
+	_, err = s.Cancel(t.Context(), elsewhere.ID, jo)
 	require.NoError(t, err)
-	assert.NotContains(t, now.Overlaps, first.ID)
-	assert.Greater(t, now.Version, before.Version, "its messages are drawn again")
+	assert.Empty(t, known(second))
+	assert.Equal(t, before["{aib:"+s.Team+"}:request:"+first.ID], snapshot(t, s, first.ID)["{aib:"+s.Team+"}:request:"+first.ID],
+		"what is final does not change any more")
 }
 
-// One that ended while nobody was there to tell, or is forgotten altogether, is
-// found out by the other.
-func TestOverlapsThatEndedUnseen(t *testing.T) {
+// One that Redis lost is not brought back by halves when another one ends.
+func TestOverlapsOfALostRequest(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	first, second := submit(t, s), submit(t, s)
-	_, err := s.meet(t.Context(), first)
-	require.NoError(t, err)
 	s.Redis.Del(t.Context(), s.keys().request(first.ID))
-	s.Redis.ZRem(t.Context(), s.keys().open(), first.ID)
-	now, err := s.Get(t.Context(), second.ID)
+	_, err := s.Cancel(t.Context(), second.ID, mira)
 	require.NoError(t, err)
-	require.Contains(t, now.Overlaps, first.ID)
-	met, err := s.meet(t.Context(), now)
-	require.NoError(t, err)
-	assert.Empty(t, met.Overlaps)
+	assert.Zero(t, s.Redis.Exists(t.Context(), s.keys().request(first.ID)).Val())
+	assert.Empty(t, submit(t, s).Overlaps)
 }
 
-// However replicas come across each other, in the end each open request knows of the
-// open others and of none that ended.
-func TestOverlapsAgreeWhateverHappensAtOnce(t *testing.T) {
+// One that is tried again is open again.
+func TestOverlapsOfARetry(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	const n = 5 // as many as a request is told of, and itself
-	requests := make([]*Request, n)
-	for i := range requests {
-		requests[i] = submit(t, s)
+	failed := submit(t, s)
+	second := submit(t, s)
+	for _, event := range []Event{Prepare, Approve, Begin, Fail} {
+		r := failed
+		if event == Prepare || event == Begin {
+			failed = hold(t, s, failed.ID, "due")
+			r = failed
+		}
+		require.Equal(t, "ok", attempt[event](t, s, r), event)
 	}
-	meetAll := func() {
-		var meeting sync.WaitGroup
-		for _, r := range requests {
-			meeting.Go(func() {
-				now, err := s.Get(t.Context(), r.ID)
-				if assert.NoError(t, err) {
-					_, err = s.meet(t.Context(), now)
-					assert.NoError(t, err)
-				}
-			})
-		}
-		meeting.Wait()
+	now, err := s.Get(t.Context(), second.ID)
+	require.NoError(t, err)
+	require.Empty(t, now.Overlaps)
+	retried, err := s.Retry(t.Context(), failed.ID, jo)
+	require.NoError(t, err)
+	assert.Contains(t, retried.Overlaps, second.ID)
+	now, err = s.Get(t.Context(), second.ID)
+	require.NoError(t, err)
+	assert.Contains(t, now.Overlaps, failed.ID)
+}
+
+// Where many want the same, each is told of a few: of some that is enough.
+func TestOverlapsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var last *Request
+	for range 2 * mostOverlaps {
+		last = submit(t, s)
 	}
-	var acting sync.WaitGroup
-	acting.Go(func() {
-		for _, r := range requests[:2] {
-			_, err := s.Cancel(t.Context(), r.ID, mira)
-			assert.NoError(t, err)
-		}
-	})
-	meetAll()
-	acting.Wait()
-	meetAll() // what moved is drawn once more
-	for i, r := range requests {
-		now, err := s.Get(t.Context(), r.ID)
-		require.NoError(t, err)
-		if i < 2 {
-			continue // nobody looks at what a final one knew
-		}
-		assert.Len(t, now.Overlaps, n-3, fmt.Sprint(i))
-		for j, other := range requests {
-			_, known := now.Overlaps[other.ID]
-			assert.Equal(t, j >= 2 && j != i, known, "%d knows of %d", i, j)
-		}
-	}
+	assert.Len(t, last.Overlaps, mostOverlaps)
 }
 
 // The look costs the same whatever there is in history.
 func TestOverlapsOfALongHistory(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	decide(t, s, 8, "before", 2*lookedAt)
+	decide(t, s, 8, "before", 200)
 	first, second := submit(t, s), submit(t, s)
 	pagerDuty, _ := atlas.FindType("PAGER_DUTY")
 	found, err := s.Overlapping(t.Context(), pagerDuty, []atlas.Project{payments})

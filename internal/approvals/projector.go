@@ -79,10 +79,9 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 	defer span.End()
 	span.SetNumber(trace.Version, r.Version)
 	drawn := map[string]Message{}
-	r, unmet := p.Store.meet(ctx, r)
 	// The card comes first: requesters are told if nobody sees it, and the report is in
 	// its thread.
-	failed := errors.Join(unmet, p.drawKind(ctx, r, Card, r.Version, drawn))
+	failed := p.drawKind(ctx, r, Card, r.Version, drawn)
 	version := r.Version
 	var unseen *UnseenError
 	if errors.As(failed, &unseen) && r.State.Open() {

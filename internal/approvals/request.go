@@ -53,7 +53,7 @@ type Request struct {
 	Note      string             // why it was denied
 	Outcomes  map[string]Target  // by project ID; see Target
 	Messages  map[string]Message // by name; see Kind
-	Overlaps  map[string]Overlap // other requests that are open for some of its targets, by ID; of one that is open itself
+	Overlaps  map[string]Overlap // others that are open for some of its targets, by ID, as long as it is open itself
 
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // when an undecided request expires
@@ -228,9 +228,12 @@ func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
 		State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
 		Trouble: fields["trouble"], Traceparent: fields["traceparent"], ReadAt: now, doc: []byte(fields["doc"]),
 		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])), begun: number(fields["begun"]),
-		Outcomes: map[string]Target{}, Messages: map[string]Message{}, Overlaps: map[string]Overlap{},
+		Outcomes: map[string]Target{}, Messages: map[string]Message{},
 	}
 	errs := []error{json.Unmarshal(r.doc, &r.Submission)}
+	if text := fields["overlaps"]; text != "" {
+		errs = append(errs, json.Unmarshal([]byte(text), &r.Overlaps))
+	}
 	r.Version = number(fields["version"])
 	r.Tries = int(number(fields["tries"]))
 	r.CreatedAt = clock(fields["created"])
@@ -248,10 +251,6 @@ func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
 			var m Message
 			errs = append(errs, json.Unmarshal([]byte(value), &m))
 			r.Messages[key] = m
-		case "overlap":
-			var other Overlap
-			errs = append(errs, json.Unmarshal([]byte(value), &other))
-			r.Overlaps[key] = other
 		case "outcome":
 			target.Outcome = Outcome(value)
 			r.Outcomes[key] = target

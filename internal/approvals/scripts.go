@@ -32,7 +32,6 @@ var (
 	refuseScript  = move("refuse")
 	startedScript = move("started")
 	rekeyedScript = move("rekeyed")
-	overlapScript = move("overlap")
 	dueScript     = redis.NewScript(source("due"))
 	readScript    = redis.NewScript(source("read"))
 	homesScript   = redis.NewScript(source("homes"))
@@ -54,19 +53,22 @@ func source(name string) string {
 // share a hash tag, so that a script may touch several of them in a cluster.
 type keys struct{ team string }
 
-func (k keys) name(rest string) string         { return "{aib:" + k.team + "}:" + rest }
-func (k keys) request(id string) string        { return k.name("request:" + id) }
-func (k keys) sealed(id string) string         { return k.name("sealed:" + id) }
-func (k keys) due() string                     { return k.name("due") }
-func (k keys) show() string                    { return k.name("show") }
-func (k keys) open() string                    { return k.name("open") }
-func (k keys) history() string                 { return k.name("history") }
-func (k keys) audit() string                   { return k.name("audit") }
-func (k keys) project(id string) string        { return k.name("project:" + id) }
-func (k keys) person(user string) string       { return k.name("person:" + user) }
-func (k keys) underWay(user string) string     { return k.name("under_way:" + user) }
-func (k keys) refused(user string) string      { return k.name("refused:" + user) }
-func (k keys) started() string                 { return k.name("started") }
+func (k keys) name(rest string) string     { return "{aib:" + k.team + "}:" + rest }
+func (k keys) request(id string) string    { return k.name("request:" + id) }
+func (k keys) sealed(id string) string     { return k.name("sealed:" + id) }
+func (k keys) due() string                 { return k.name("due") }
+func (k keys) show() string                { return k.name("show") }
+func (k keys) open() string                { return k.name("open") }
+func (k keys) history() string             { return k.name("history") }
+func (k keys) audit() string               { return k.name("audit") }
+func (k keys) project(id string) string    { return k.name("project:" + id) }
+func (k keys) person(user string) string   { return k.name("person:" + user) }
+func (k keys) underWay(user string) string { return k.name("under_way:" + user) }
+func (k keys) refused(user string) string  { return k.name("refused:" + user) }
+func (k keys) started() string             { return k.name("started") }
+func (k keys) openFor(project, t string) string {
+	return k.name("open:" + project + ":" + t)
+}
 func (k keys) target(project, t string) string { return k.name("applying:" + project + ":" + t) }
 
 // move lists the keys in the order in which prelude.lua takes them.

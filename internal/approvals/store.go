@@ -108,15 +108,18 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)
 	}
 	lists := []string{s.keys().underWay(sub.Requester), s.keys().person(sub.Requester)}
+	var targets []any
 	for _, p := range sub.Targets {
-		lists = append(lists, s.keys().project(p.ID))
+		lists = append(lists, s.keys().project(p.ID), s.keys().openFor(p.ID, sub.Type))
+		targets = append(targets, p.ID)
 	}
 	life := sub.TTL + applyWindow + retryWindow + slack
 	ctx, span := s.Trace.Start(ctx, "submit", "")
 	defer span.End()
-	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...),
+	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...), append([]any{
 		doc, digest, sealed, sub.TTL.Milliseconds(), (sub.TTL + slack).Milliseconds(), sub.Needed,
-		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx), by.Human, s.mostOpen())
+		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx), by.Human, s.mostOpen(), mostOverlaps,
+	}, targets...)...)
 	noted(span, reply, err)
 	if err == nil && reply.word == "many" {
 		err = ErrTooMany
@@ -276,6 +279,9 @@ func (s *Store) Place(ctx context.Context, projectID, id string, place int) (int
 	}
 	return place, nil
 }
+
+// lookedAt is how many of the newest requests that named a project are looked through.
+const lookedAt = 100
 
 // Changed finds the requests by which the integrations of a project were changed
 // last, by type, among the newest that named it.

@@ -19,7 +19,6 @@ import (
 const (
 	redisTime  = 1500 * time.Millisecond // for a move of a request
 	peopleTime = 1200 * time.Millisecond // to find out who somebody is, or which projects there are
-	besideTime = 400 * time.Millisecond  // for what an ack can do without
 	beforeAck  = 2700 * time.Millisecond // for all of that together; the rest is for the way there and back
 	atlasTime  = 2500 * time.Millisecond // for what a form shows, after the ack
 	answerTime = 5 * time.Second         // for an answer after the ack
@@ -58,6 +57,8 @@ type Bot struct {
 	choices  choices
 	pauses   pauses
 	openings openings
+
+	submissions submissions
 }
 
 // An Ack answers an envelope, once. Its error says that Slack did not get it.

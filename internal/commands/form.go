@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
@@ -280,60 +279,9 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 		complain(modals.NothingSent)
 		return
 	}
-	r.Overlaps = b.overlaps(before, r)
 	view := modals.SubmittedView(r, b.approversOf(r), b.Channel, nil)
 	b.acked(ctx, ack, slack.NewUpdateViewSubmissionResponse(&view))
-	b.followSubmitted(ctx, i.View.ID, r.ID)
-}
-
-// overlaps are the other requests that are open for the same as one that was just
-// made. It has no time to lose: what is not found now, the card says.
-func (b *Bot) overlaps(ctx context.Context, r *approvals.Request) map[string]approvals.Overlap {
-	ctx, cancel := context.WithTimeout(ctx, besideTime)
-	defer cancel()
-	others, err := b.Requests.Overlapping(ctx, r.Catalog(), r.Targets)
-	if err != nil {
-		b.log().InfoContext(ctx, "look for other requests", "request", r.ID, "error", err)
-	}
-	found := map[string]approvals.Overlap{}
-	for _, other := range others {
-		if other.ID != r.ID {
-			found[other.ID] = r.Overlap(other)
-		}
-	}
-	return found
-}
-
-// How long the view that tells what happens next waits to lead to the card, and for
-// how long it looks again at first.
-const (
-	followTime  = 5 * time.Second
-	followPause = 200 * time.Millisecond
-)
-
-// followSubmitted draws the view that took the place of the form once more when the
-// request has its card, or will get none. If that takes long, or the view was closed,
-// the direct message says all of it.
-func (b *Bot) followSubmitted(ctx context.Context, viewID, id string) {
-	ctx, cancel := context.WithTimeout(ctx, followTime)
-	defer cancel()
-	for pause := followPause; ; pause += pause / 2 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		r, err := b.request(ctx, id)
-		if err != nil || r.State == approvals.Submitted || r.State == approvals.Pending && b.cardLink(r) == "" {
-			continue
-		}
-		view := modals.SubmittedView(r, b.approversOf(r), b.Channel, b.links([]*approvals.Request{r}))
-		_, err = b.Slack.UpdateViewContext(ctx, view, "", "", viewID)
-		if err != nil && !refused(err, "not_found") {
-			b.log().WarnContext(ctx, "update the view of a request", "request", id, "error", slackFault(err))
-		}
-		return
-	}
+	b.submissions.follow(r.ID, i.View.ID)
 }
 
 // newUpdate opens the form again for what a request was about.

@@ -31,6 +31,9 @@ func (b *Bot) PostHead(ctx context.Context, head approvals.Head) error {
 func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kind, ref string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTime)
 	defer cancel()
+	if kind == approvals.DM { // by now the card is there
+		defer b.leadToCard(ctx, r)
+	}
 	m := b.draw(r, kind)
 	content := slack.MsgOptionCompose(
 		slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...),

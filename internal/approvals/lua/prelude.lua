@@ -57,9 +57,10 @@ end
 
 -- The messages follow within so many ms, sooner if they were due sooner. While somebody draws them they are left
 -- alone: shown.lua sees that the version has moved.
-local function picture(within)
-  if num('show_until') <= NOW then redis.call('ZADD', SHOW, 'LT', ms(NOW + within), ID) end
+local function picture_of(request, id, within)
+  if tonumber(redis.call('HGET', request, 'show_until') or 0) <= NOW then redis.call('ZADD', SHOW, 'LT', ms(NOW + within), id) end
 end
+local function picture(within) picture_of(REQUEST, ID, within) end
 
 local function move(state, within)
   redis.call('HSET', REQUEST, 'state', state, 'tries', 0, 'trouble', '')
@@ -67,7 +68,38 @@ local function move(state, within)
   picture(within or 0)
 end
 
+-- Requests that are open for the same target know of each other: 'overlaps' is JSON, by the ID of the other its requester
+-- and the projects. The records of others are not among KEYS: who they are is known only here, and all keys of a
+-- workspace share one hash tag, so they are where these are.
+local function record_of(id) return string.sub(REQUEST, 1, -#ID - 1) .. id end
+local function is_open(id) return redis.call('ZSCORE', OPEN, id) and redis.call('EXISTS', record_of(id)) == 1 end
+local function overlaps_of(id)
+  local text = redis.call('HGET', record_of(id), 'overlaps') or ''
+  if text == '' then return {} end
+  return cjson.decode(text)
+end
+local function keep_overlaps(id, overlaps)
+  local text = ''
+  if next(overlaps) then text = cjson.encode(overlaps) end
+  redis.call('HSET', record_of(id), 'overlaps', text)
+end
+-- The other learns that this one is open, or with nothing that it no longer is. Where many want the same at once, its
+-- messages are not drawn for each of them.
+local function tell(id, overlap)
+  local overlaps = overlaps_of(id)
+  overlaps[ID] = overlap
+  keep_overlaps(id, overlaps)
+  redis.call('HINCRBY', record_of(id), 'version', 1)
+  picture_of(record_of(id), id, 2000)
+end
+local function part()
+  for id in pairs(overlaps_of(ID)) do
+    if is_open(id) then tell(id, nil) end
+  end
+end
+
 local function to_history()
+  part()
   redis.call('ZREM', OPEN, ID)
   redis.call('ZADD', HISTORY, ms(NOW), ID)
   redis.call('ZREMRANGEBYSCORE', HISTORY, '-inf', ms(NOW - KEEP))

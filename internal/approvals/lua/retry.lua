@@ -16,6 +16,15 @@ redis.call('PERSIST', REQUEST)
 redis.call('PEXPIRE', SEALED, ARGV[6])
 redis.call('ZREM', HISTORY, ID)
 redis.call('ZADD', OPEN, get('created'), ID)
+local overlaps = overlaps_of(ID)
+for id, overlap in pairs(overlaps) do
+  if is_open(id) then
+    tell(id, {requester = get('requester'), projects = overlap.projects})
+  else
+    overlaps[id] = nil
+  end
+end
+keep_overlaps(ID, overlaps)
 move('approved', ARGV[7])
 redis.call('ZADD', DUE, ms(NOW), ID)
 audit('retry')

@@ -1,9 +1,11 @@
 -- submit.lua: keeps a new request. The same one again (Slack delivered its submission twice) changes nothing.
--- KEYS  8 what its requester has under way  9… the lists of its requester and its projects
+-- KEYS  8 what its requester has under way  9 the list of its requester  10… for each target the list of its project, and
+--       what is open for the target
 -- ARGV  5 submission, JSON  6 its digest  7 sealed secrets  8 ms to wait for approvers  9 ms to keep the secrets
 --       10 approvers needed  11 ms to keep list entries  12 ms after which it is shown even if Atlas has not been read
 --       13 the change, redacted, for the audit trail  14 traceparent; empty: it is not traced
 --       15 the person behind the requester's account; empty: not known  16 how many somebody may have under way
+--       17 how many others, open for the same target, learn of it  18… the project ID of each target
 -- Answers 'ok', 'exists', or 'many' (the requester has so many under way).
 if redis.call('EXISTS', REQUEST) == 1 then return answer('exists') end
 -- What is decided is taken out here, so that no other move has to know this list. It never holds more than ARGV 16.
@@ -18,10 +20,32 @@ redis.call('HSET', REQUEST, 'doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitt
   'needed', ARGV[10], 'created', ms(NOW), 'expires', ms(NOW + ARGV[8]))
 redis.call('SET', SEALED, ARGV[7], 'PX', ARGV[9])
 redis.call('ZADD', OPEN, ms(NOW), ID)
-for i = 9, #KEYS do
-  redis.call('ZADD', KEYS[i], ms(NOW), ID)
-  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ms(NOW - ARGV[11]))
+local met = {} -- by ID of an open request: the projects that both are for
+local function list(key)
+  redis.call('ZADD', key, ms(NOW), ID)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', ms(NOW - ARGV[11]))
 end
+list(KEYS[9])
+for i = 10, #KEYS, 2 do
+  list(KEYS[i])
+  local target = KEYS[i + 1]
+  for _, id in ipairs(redis.call('ZREVRANGE', target, 0, ARGV[17] - 1)) do
+    if is_open(id) then
+      met[id] = met[id] or {}
+      table.insert(met[id], ARGV[18 + (i - 10) / 2])
+    else
+      redis.call('ZREM', target, id)
+    end
+  end
+  redis.call('ZADD', target, ms(NOW), ID)
+  redis.call('PEXPIRE', target, ARGV[11])
+end
+local overlaps = {}
+for id, projects in pairs(met) do
+  overlaps[id] = {requester = redis.call('HGET', record_of(id), 'requester'), projects = projects}
+  tell(id, {requester = WHO, projects = projects})
+end
+if next(overlaps) then keep_overlaps(ID, overlaps) end
 redis.call('ZADD', DUE, ms(NOW), ID)
 redis.call('ZADD', SHOW, ms(NOW + ARGV[12]), ID)
 if ARGV[15] ~= '' then redis.call('HSET', REQUEST, 'human', ARGV[15]) end
