@@ -364,9 +364,10 @@ func (s *soak) check() {
 	assert.Equal(s.t, all, kinds["request"], "one record for each request")
 	assert.LessOrEqual(s.t, kinds["person"], pairs, "a list for each person")
 	assert.LessOrEqual(s.t, kinds["project"], len(s.w.atlas.Projects()), "a list for each project")
+	assert.LessOrEqual(s.t, kinds["open"], len(s.w.atlas.Projects()), "what is open for each target")
 	assert.LessOrEqual(s.t, kinds["under_way"], pairs, "what each person has under way")
 	assert.LessOrEqual(s.t, kinds["head"], 1, "that the head of the trail is posted, which begins after some seconds")
-	for _, kind := range []string{"request", "person", "project", "under_way", "head"} {
+	for _, kind := range []string{"request", "person", "project", "open", "under_way", "head"} {
 		delete(kinds, kind)
 	}
 	assert.Equal(s.t, map[string]int{"audit": 1, "history": 1, "started": 1}, kinds, "and nothing else")
