@@ -92,6 +92,7 @@ type modelRequest struct {
 	over   bool // the hour to retry it is over
 	held   bool // a worker has it
 	sealed bool
+	knows  uint8 // of which others that are open for some of its targets, a bit for each
 }
 
 // A world is the whole state of the model; worlds are compared with ==.
@@ -189,6 +190,12 @@ func (w *world) submit(r *modelRequest, in input) string {
 	if !r.exists {
 		r.exists, r.reason, r.sealed = true, in.text, true
 		w.move(r, Submitted)
+		for i := range w.requests {
+			if i != in.request && w.requests[i].state.Open() && share(i, in.request) {
+				r.knows |= 1 << i
+				w.tell(i, in.request, true)
+			}
+		}
 	}
 	return "ok"
 }
@@ -258,6 +265,15 @@ func (w *world) retry(r *modelRequest) string {
 		}
 	}
 	r.retryable, r.over = false, false
+	for i := range w.requests {
+		switch {
+		case r.knows&(1<<i) == 0:
+		case w.requests[i].state.Open():
+			w.tell(i, w.index(r), true)
+		default:
+			r.knows &^= 1 << i
+		}
+	}
 	w.move(r, Approved)
 	return "ok"
 }
@@ -374,6 +390,7 @@ func (w *world) outcome(r *modelRequest, in input) string {
 	case count[Refused] > 0: // can be tried again, so the secrets stay
 		r.retryable, r.held = true, false
 		w.move(r, Failed)
+		w.part(r)
 	case count[Stale] > 0:
 		w.finish(r, Failed)
 	default:
@@ -394,6 +411,40 @@ func (w *world) afterTime(r *modelRequest) State {
 func (w *world) finish(r *modelRequest, s State) {
 	r.held, r.sealed = false, false
 	w.move(r, s)
+	w.part(r)
+}
+
+// part has the others forget a request that is no longer open.
+func (w *world) part(r *modelRequest) {
+	for i := range w.requests {
+		if r.knows&(1<<i) != 0 && w.requests[i].state.Open() {
+			w.tell(i, w.index(r), false)
+		}
+	}
+}
+
+// tell has one request know whether another is open. People see it; the trail does not tell.
+func (w *world) tell(i, other int, open bool) {
+	r := &w.requests[i]
+	r.version++
+	r.knows &^= 1 << other
+	if open {
+		r.knows |= 1 << other
+	}
+}
+
+func (w *world) index(r *modelRequest) int {
+	for i := range w.requests {
+		if r == &w.requests[i] {
+			return i
+		}
+	}
+	panic("it is one of these")
+}
+
+// share reports whether two requests have a target in common.
+func share(i, j int) bool {
+	return slices.ContainsFunc(raceTargetsOf[i], func(target int) bool { return slices.Contains(raceTargetsOf[j], target) })
 }
 
 // move is what every move has in common: people see it, and the trail tells of it once.
