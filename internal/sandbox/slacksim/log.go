@@ -83,6 +83,11 @@ type Event struct {
 	Method  string // of the API, or the type of what was sent
 	Summary string
 	JSON    []byte // with tokens and what people typed into views left out
+
+	// Of an ack: the type of the payload that it is for, such as view_submission, and how
+	// long after its envelope it came.
+	About string
+	Took  time.Duration
 }
 
 // Log is the story so far.

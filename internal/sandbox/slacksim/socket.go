@@ -1,6 +1,7 @@
 package slacksim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -45,11 +47,15 @@ type conn struct {
 }
 
 // write sends a frame; what cannot be written is lost, as it is on the real wire.
-func (c *conn) write(v any) {
+func (c *conn) write(v any) { c.writeFrame(encode(v), func() {}) }
+
+// writeFrame calls now just before it writes.
+func (c *conn) writeFrame(frame []byte, now func()) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	now()
 	_ = c.ws.SetWriteDeadline(time.Now().Add(writeTime))
-	_ = c.ws.WriteJSON(v)
+	_ = c.ws.WriteMessage(websocket.TextMessage, frame)
 }
 
 // Connections counts the connections that were greeted and are open.
@@ -284,6 +290,7 @@ func (s *Server) listen(c *conn) {
 	})
 	for {
 		_, data, err := c.ws.ReadMessage()
+		came := s.clock.Now()
 		if errors.Is(err, websocket.ErrReadLimit) { // the library has closed with 1009
 			s.complain(FrameTooLarge, "", "a frame of more than %d bytes", largestFrame)
 		}
@@ -296,7 +303,7 @@ func (s *Server) listen(c *conn) {
 		}
 		s.keep(data, nil)
 		if !split && !s.isSilent(c) {
-			s.acked(c, data)
+			s.acked(c, data, came)
 		}
 	}
 }
@@ -319,9 +326,11 @@ var (
 type envelope struct {
 	id, kind string
 	body     object
+	shown    []byte // the payload, redacted
 	accepts  bool
 	sent     time.Time
-	conns    []*conn // that it was sent on, once or twice
+	written  atomic.Pointer[time.Time] // when it was its turn on the connection
+	conns    []*conn                   // that it was sent on, once or twice
 	acks     int
 	late     bool
 	over     bool
@@ -329,6 +338,11 @@ type envelope struct {
 	payload  object        // of the ack
 	took     time.Duration
 	err      error
+}
+
+// about is the type of the payload, where it says one, else that of the envelope.
+func (e *envelope) about() string {
+	return cmp.Or(text(obj(e.body["payload"])["type"]), e.kind)
 }
 
 // settle ends the waiting. It is called with the lock held.
@@ -342,7 +356,7 @@ func (e *envelope) settle(err error) {
 // send puts a payload into an envelope and on a connection, whichever. It is
 // called without the lock.
 func (s *Server) send(kind string, payload any, accepts bool, more object) *envelope {
-	e := &envelope{id: uuid(), kind: kind, accepts: accepts, done: make(chan struct{})}
+	e := &envelope{id: uuid(), kind: kind, accepts: accepts, done: make(chan struct{}), shown: redacted(payload)}
 	e.body = object{"envelope_id": e.id, "type": kind, "accepts_response_payload": accepts, "payload": payload}
 	for k, v := range more {
 		e.body[k] = v
@@ -351,7 +365,7 @@ func (s *Server) send(kind string, payload any, accepts bool, more object) *enve
 	c := s.pick()
 	if c == nil || s.closed {
 		e.settle(errNobody)
-		s.record(Event{Kind: "envelope", Method: kind, Summary: kind + ": no connection is open", JSON: redacted(payload)})
+		s.record(Event{Kind: "envelope", Method: kind, Summary: kind + ": no connection is open", JSON: e.shown})
 		s.mu.Unlock()
 		return e
 	}
@@ -376,8 +390,8 @@ func (s *Server) pick() *conn {
 func (s *Server) dispatched(e *envelope, c *conn) {
 	e.conns = append(e.conns, c)
 	copies := len(e.conns)
+	s.record(Event{Kind: "envelope", Method: e.kind, Summary: fmt.Sprintf("%s %s", e.kind, e.id), JSON: e.shown})
 	e.sent = s.clock.Now()
-	s.record(Event{Kind: "envelope", Method: e.kind, Summary: fmt.Sprintf("%s %s", e.kind, e.id), JSON: redacted(e.body["payload"])})
 	at := e.sent.Add(ackTime)
 	stop := make(chan struct{})
 	s.running.Add(2) // within a request or a person's act, neither of which Close overtakes
@@ -407,12 +421,22 @@ func (s *Server) dispatched(e *envelope, c *conn) {
 
 // untilAcked returns when an envelope has as many acks as copies, or cannot get them.
 func (s *Server) untilAcked(e *envelope, c *conn, copies int) {
+	if copies == 1 { // no need to be woken by every change: hundreds may wait
+		select {
+		case <-e.done:
+		case <-s.ctx.Done():
+		}
+		return
+	}
 	_ = s.wait(s.ctx, func() bool { return e.acks >= copies || c.closed || e.late })
 }
 
 func (s *Server) put(c *conn, e *envelope) {
 	if !s.isSilent(c) {
-		c.write(e.body)
+		c.writeFrame(encode(e.body), func() {
+			now := s.clock.Now()
+			e.written.Store(&now)
+		})
 	}
 }
 
@@ -440,12 +464,13 @@ func (s *Server) await(ctx context.Context, e *envelope) (object, error) {
 	return e.payload, e.err
 }
 
-// acked takes what the app sent over a connection.
-func (s *Server) acked(c *conn, data []byte) {
+// acked takes what the app sent over a connection, and when it came.
+func (s *Server) acked(c *conn, data []byte, came time.Time) {
 	var frame object
+	err := json.Unmarshal(data, &frame)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if json.Unmarshal(data, &frame) != nil || text(frame["envelope_id"]) == "" {
+	if err != nil || text(frame["envelope_id"]) == "" {
 		s.violate(BadFrame, "", "%d bytes that are no ack", len(data))
 		return
 	}
@@ -460,10 +485,10 @@ func (s *Server) acked(c *conn, data []byte) {
 		return
 	}
 	e.acks++
-	took := s.clock.Now().Sub(e.sent)
+	took := came.Sub(*e.written.Load())
 	s.record(Event{
 		Kind: "ack", Actor: BotUserID, Method: e.kind, Summary: fmt.Sprintf("%s acked after %s", e.id, took.Round(time.Millisecond)),
-		JSON: encode(frame),
+		JSON: data, About: e.about(), Took: took,
 	})
 	if e.acks > len(e.conns) {
 		s.violate(SecondAck, id, "%s was acked before", e.kind)
