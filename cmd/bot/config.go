@@ -42,6 +42,7 @@ type config struct {
 	PolicyFile        string        `env:"POLICY_FILE"`
 	Retention         time.Duration `env:"RETENTION, default=2160h"`
 	HTTPAddr          string        `env:"HTTP_ADDR, default=:8080"`
+	PprofAddr         string        `env:"PPROF_ADDR"`
 	LogLevel          slog.Level    `env:"LOG_LEVEL, default=info"`
 	LogFormat         string        `env:"LOG_FORMAT, default=json"`
 

@@ -183,6 +183,9 @@ func TestReadConfigOneProblem(t *testing.T) {
 		{"FORMS_PER_MINUTE", "-1", "whole number"},
 		{"HTTP_ADDR", "8080", "host:port"},
 		{"HTTP_ADDR", "localhost:http", "host:port"},
+		{"PPROF_ADDR", "6060", "host:port"},
+		{"PPROF_ADDR", ":6060", "on loopback"},
+		{"PPROF_ADDR", "10.0.0.1:6060", "on loopback"},
 		{"LOG_LEVEL", "verbose", "one of debug, info, warn, error"},
 		{"LOG_FORMAT", "xml", "one of json, text"},
 	}

@@ -36,7 +36,7 @@ var chapters = []struct {
 	},
 	{"What is kept", "", []string{"REDIS_URL", "SEALING_KEYSET", "RETENTION"}},
 	{"Approval", "", []string{"APPROVAL_TTL", "APPROVALS_REQUIRED", "REQUESTS_PER_PERSON", "FORMS_PER_MINUTE", "POLICY_FILE"}},
-	{"The process", "", []string{"HTTP_ADDR", "LOG_LEVEL", "LOG_FORMAT"}},
+	{"The process", "", []string{"HTTP_ADDR", "PPROF_ADDR", "LOG_LEVEL", "LOG_FORMAT"}},
 }
 
 var details = map[string]detail{
@@ -128,6 +128,11 @@ var details = map[string]detail{
 	"HTTP_ADDR": {
 		form: "`host:port`", example: ":8080", refused: []string{"8080"},
 		later: "An address that is taken ends the bot at the start.",
+	},
+	"PPROF_ADDR": {
+		form: "`host:port`", example: "127.0.0.1:6060", refused: []string{"6060", ":6060", "10.0.0.1:6060"},
+		later: "Whoever is on the machine reads what the process does and holds: leave it empty unless you look for something, as in " +
+			"`go tool pprof http://127.0.0.1:6060/debug/pprof/profile`.",
 	},
 	"LOG_LEVEL":  {form: "a word", example: "info", refused: []string{"verbose"}, later: "Above `info` the lines `audit` are missing: the log is no second copy of the trail then."},
 	"LOG_FORMAT": {form: "a word", example: "json", refused: []string{"logfmt"}},

@@ -105,19 +105,19 @@ func say(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n") // whoever asked is gone
 }
 
-// listen opens HTTP_ADDR, before anything else is begun: an address that is taken
-// ends the bot at once.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// listen opens the address that a variable names. HTTP_ADDR is opened before anything
+// else is begun: an address that is taken ends the bot at once.
+func listen(ctx context.Context, variable, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("HTTP_ADDR: %w", err)
+		return nil, fmt.Errorf("%s: %w", variable, err)
 	}
 	return l, nil
 }
 
 // serveHTTP serves until ctx ends, then lets answers under way finish.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
+func serveHTTP(ctx context.Context, variable string, l net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -131,7 +131,7 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *s
 	go func() { served <- server.Serve(l) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve HTTP_ADDR: %w", err)
+		return fmt.Errorf("serve %s: %w", variable, err)
 	case <-ctx.Done():
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -140,7 +140,7 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, log *s
 		_ = server.Close() // whatever takes longer is cut
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP_ADDR: %w", err)
+		return fmt.Errorf("serve %s: %w", variable, err)
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ import (
 // served starts the HTTP server as run does and returns its address.
 func served(t *testing.T, h *health) string {
 	t.Helper()
-	l, err := listen(t.Context(), "127.0.0.1:0")
+	l, err := listen(t.Context(), "HTTP_ADDR", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serveHTTP(ctx, l, h.handler(), slog.New(slog.DiscardHandler)) }()
+	go func() { done <- serveHTTP(ctx, "HTTP_ADDR", l, h.handler(), slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.NoError(t, <-done)
@@ -133,9 +133,9 @@ func TestMetrics(t *testing.T) {
 
 func TestListenSaysWhichVariable(t *testing.T) {
 	t.Parallel()
-	l, err := listen(t.Context(), "127.0.0.1:0")
+	l, err := listen(t.Context(), "HTTP_ADDR", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
-	_, err = listen(t.Context(), l.Addr().String())
+	_, err = listen(t.Context(), "HTTP_ADDR", l.Addr().String())
 	assert.ErrorContains(t, err, "HTTP_ADDR")
 }

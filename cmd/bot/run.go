@@ -45,7 +45,7 @@ func serve(ctx context.Context, cfg *config, numbers *metrics, log *slog.Logger)
 	rdb := cfg.redis.client()
 	rdb.AddHook(redisHook{numbers})
 	defer func() { _ = rdb.Close() }() // everything that uses it has ended
-	listener, err := listen(ctx, cfg.HTTPAddr)
+	listener, err := listen(ctx, "HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,8 @@ func serve(ctx context.Context, cfg *config, numbers *metrics, log *slog.Logger)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveHTTP(serving, listener, state.handler(), log) })
+	g.Go(func() error { return serveHTTP(serving, "HTTP_ADDR", listener, state.handler(), log) })
+	g.Go(func() error { return serveProfiles(serving, cfg.PprofAddr, log) })
 	g.Go(func() error {
 		defer stop()
 		return work(ctx, cfg, rdb, state, log)

@@ -167,7 +167,7 @@ func TestRunEnds(t *testing.T) {
 
 func TestRunAddressTaken(t *testing.T) {
 	t.Parallel()
-	l, err := listen(t.Context(), "127.0.0.1:0")
+	l, err := listen(t.Context(), "HTTP_ADDR", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	b := begin(t, complete(t).with("HTTP_ADDR", l.Addr().String()))

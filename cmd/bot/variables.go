@@ -132,6 +132,10 @@ var variables = []variable{
 		meaning: "Where `/healthz`, `/readyz` and `/metrics` are served",
 	},
 	{
+		name: "PPROF_ADDR", check: checkLoopback,
+		meaning: "Where `/debug/pprof/` is served, on loopback only; empty: nowhere",
+	},
+	{
 		name: "LOG_LEVEL", fallback: "info", check: checkLevel,
 		meaning: "`debug`, `info`, `warn` or `error`",
 	},
