@@ -78,7 +78,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	defer spans.close(ctx)
 	transport := slackTransport()
 	defer transport.CloseIdleConnections()
-	caller := slackHTTP(state.metrics.slack(spans.tracer, cfg.SlackAPIURL, transport))
+	caller := slackHTTP(state.metrics.slack(spans.tracer, cfg.SlackAPIURL, withoutEcho(transport)))
 	api := cfg.slackClient(caller)
 	self, err := introduce(ctx, api, log)
 	switch {

@@ -22,7 +22,7 @@ func slackTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http documents its type
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	t.MaxResponseHeaderBytes = 64 << 10
-	t.MaxIdleConnsPerHost = 16 // a busy minute draws many messages side by side
+	t.MaxIdleConnsPerHost = 64 // a busy minute draws many messages side by side
 	t.ResponseHeaderTimeout = slackTime
 	return t
 }
