@@ -21,7 +21,7 @@ var (
 	applied = voted.Add(2 * time.Second)
 )
 
-func typeOf(t *testing.T, name string) *atlas.Type {
+func typeOf(t testing.TB, name string) *atlas.Type {
 	t.Helper()
 	found, ok := atlas.FindType(name)
 	require.True(t, ok, name)

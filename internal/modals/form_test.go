@@ -21,7 +21,7 @@ import (
 func anyProject(string) bool { return true }
 
 // blocksOf decodes the blocks of a view or message, as Slack would.
-func blocksOf(t *testing.T, screen any) []map[string]any {
+func blocksOf(t testing.TB, screen any) []map[string]any {
 	t.Helper()
 	var decoded struct{ Blocks []map[string]any }
 	require.NoError(t, json.Unmarshal(pretty(t, screen), &decoded))
@@ -33,7 +33,7 @@ func blocksOf(t *testing.T, screen any) []map[string]any {
 type person map[string]string
 
 // fill gives the state that Slack would send.
-func (p person) fill(t *testing.T, view slack.ModalViewRequest) []byte {
+func (p person) fill(t testing.TB, view slack.ModalViewRequest) []byte {
 	t.Helper()
 	values := map[string]map[string]any{}
 	for _, block := range blocksOf(t, view) {

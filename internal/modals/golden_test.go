@@ -106,7 +106,7 @@ func saysTheSame(t *testing.T, name string, m modals.Message) {
 }
 
 // compact is the JSON of a view or message.
-func compact(t *testing.T, screen any) []byte {
+func compact(t testing.TB, screen any) []byte {
 	t.Helper()
 	if m, ok := screen.(modals.Message); ok {
 		screen = struct {
@@ -120,7 +120,7 @@ func compact(t *testing.T, screen any) []byte {
 }
 
 // pretty is JSON to paste into Block Kit Builder and to read in a review.
-func pretty(t *testing.T, screen any) []byte {
+func pretty(t testing.TB, screen any) []byte {
 	t.Helper()
 	// slack-go's own marshallers escape for HTML, whatever we ask for.
 	text := strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(compact(t, screen)))

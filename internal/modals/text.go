@@ -112,20 +112,27 @@ const colon = '꞉' // U+A789
 
 var likenesses = map[rune]rune{'*': '∗', '~': '∼', '`': 'ˋ', '_': 'ˍ'}
 
+// firstRightToLeft is where the first of these scripts begins; most of what is shown is
+// below it.
+const firstRightToLeft = 0x0590
+
 // isolate keeps a text that runs from right to left from turning around what
 // stands beside it.
 func isolate(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
+		return r >= firstRightToLeft && unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
 	}) {
 		return "\u2068" + s + "\u2069"
 	}
 	return s
 }
 
+// inCode keeps a value on one line and inside its marks.
+var inCode = strings.NewReplacer("\n", "↵", "`", "ˋ")
+
 // code shows a value to the letter: no markup works in it.
 func code(s string, most int) string {
-	s = cut(strings.NewReplacer("\n", "↵", "`", "ˋ").Replace(visible(s)), most)
+	s = cut(inCode.Replace(visible(s)), most)
 	shown := "`" + Escape(s) + "`"
 	if isolate(s) != s {
 		return "\u2068" + shown + "\u2069"
