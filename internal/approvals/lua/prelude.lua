@@ -19,21 +19,21 @@ end
 -- The trail is a chain: each entry names the hash of the one before it and has one of all that it says, so that
 -- nothing can be changed, taken out or put elsewhere unseen. SHA-1 is what Redis has; audit.go computes it again.
 local function hash(entry)
-  local values, names, text = {}, {}, ''
+  local values, names, text = {}, {}, {}
   for i = 1, #entry, 2 do
     table.insert(names, entry[i])
     values[entry[i]] = tostring(entry[i + 1])
   end
   table.sort(names)
-  for _, name in ipairs(names) do
-    text = text .. #name .. ':' .. name .. #values[name] .. ':' .. values[name]
+  for i, name in ipairs(names) do
+    text[i] = #name .. ':' .. name .. #values[name] .. ':' .. values[name]
   end
-  return redis.sha1hex(text)
+  return redis.sha1hex(table.concat(text))
 end
 
 local function last_hash()
   local last = redis.call('XREVRANGE', AUDIT, '+', '-', 'COUNT', 1)[1]
-  for i = 1, last and #last[2] or 0, 2 do
+  for i = last and #last[2] - 1 or 0, 1, -2 do -- it is the last field
     if last[2][i] == 'hash' then return last[2][i + 1] end
   end
   return ''
