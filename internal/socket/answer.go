@@ -106,7 +106,16 @@ type answer struct {
 	begun    atomic.Bool
 }
 
+// ack is what the handler calls. What the handler does after it makes way.
 func (a *answer) ack(payload any) error {
+	err := a.once(payload)
+	if err == nil {
+		a.conn.l.unacked.wait()
+	}
+	return err
+}
+
+func (a *answer) once(payload any) error {
 	if !a.envelope.AcceptsPayload {
 		payload = nil // Slack would not look at it
 	}
@@ -124,7 +133,7 @@ func (a *answer) ack(payload any) error {
 // empty acks the envelope unless that was done.
 func (a *answer) empty() {
 	if !a.begun.Load() {
-		_ = a.ack(nil) // send logs
+		_ = a.once(nil) // send logs
 	}
 }
 

@@ -33,6 +33,7 @@ type conn struct {
 
 	guard    sync.Mutex
 	why      string        // what leaving was closed for
+	left     time.Time     // when it was closed; zero: it was not
 	grace    time.Duration // what retired was closed with
 	pinged   time.Time     // by Slack
 	ponged   time.Time
@@ -134,11 +135,9 @@ func (c *conn) read() {
 }
 
 func (c *conn) received(data []byte) {
-	var f frame
-	err := json.Unmarshal(data, &f)
-	var odd *json.UnmarshalTypeError // one field is not as we know it; the others are read
+	f, ok := decode(data)
 	switch {
-	case err != nil && !errors.As(err, &odd), f.ID == "" && f.Type != "disconnect":
+	case !ok:
 		c.undecoded(data)
 	case f.Type == "disconnect":
 		c.leave(f.Reason)
@@ -149,6 +148,13 @@ func (c *conn) received(data []byte) {
 		f.ReceivedAt = time.Now()
 		c.handle(f.Envelope)
 	}
+}
+
+// decode reads a frame, if it is one that says what it is about.
+func decode(data []byte) (f frame, ok bool) {
+	err := json.Unmarshal(data, &f)
+	var odd *json.UnmarshalTypeError // one field is not as we know it; the others are read
+	return f, (err == nil || errors.As(err, &odd)) && (f.ID != "" || f.Type == "disconnect")
 }
 
 // finish ends a connection that reads no more. After a close frame, or where the
@@ -174,7 +180,7 @@ func (c *conn) leave(reason string) {
 	select {
 	case <-c.leaving:
 	default:
-		c.why = reason
+		c.why, c.left = reason, time.Now()
 		close(c.leaving)
 	}
 }
@@ -183,6 +189,13 @@ func (c *conn) reason() string {
 	c.guard.Lock()
 	defer c.guard.Unlock()
 	return c.why
+}
+
+// goes reports whether the connection ends, and has been known to for d.
+func (c *conn) goes(d time.Duration) bool {
+	c.guard.Lock()
+	defer c.guard.Unlock()
+	return !c.left.IsZero() && time.Since(c.left) >= d
 }
 
 // retire lets the connection be closed after grace, unless Slack closes it before.
@@ -229,6 +242,7 @@ func (c *conn) take() bool {
 		return false
 	}
 	c.owed++
+	c.l.unacked.enter()
 	return true
 }
 
@@ -236,6 +250,7 @@ func (c *conn) take() bool {
 func (c *conn) settleOne() {
 	c.guard.Lock()
 	defer c.guard.Unlock()
+	c.l.unacked.leave()
 	c.owed--
 	if c.settling && c.owed == 0 {
 		c.shut()

@@ -349,7 +349,7 @@ func (p *pipes) Close() error {
 	return nil
 }
 
-func (p *pipes) Addr() net.Addr { return address("applink.slack.example:80") }
+func (p *pipes) Addr() net.Addr { return address("127.0.0.1:80") }
 
 type address string
 

@@ -61,8 +61,10 @@ type Listener struct {
 	mostHandled, mostQueue int
 
 	openings *openings
+	hurries  *hurries
 	admitted chan struct{} // has one value for each envelope under way
 	handled  chan struct{} // has one for each of these that a handler works on
+	unacked  gate          // envelopes that came and wait for their ack
 	stopping chan struct{} // closed when connections are to close
 	gaveUp   chan struct{} // closed when nothing is waited for any more
 	reading  sync.WaitGroup
@@ -186,6 +188,7 @@ func (l *Listener) prepare(refuse context.CancelCauseFunc) error {
 	l.stopping, l.gaveUp = make(chan struct{}), make(chan struct{})
 	// Every slot may open at once, and a few things may go wrong, before it slows down.
 	l.openings = &openings{every: l.OpenEvery / time.Duration(l.Connections), burst: l.Connections + 4}
+	l.hurries = &hurries{openings: openings{every: hurryEvery, burst: mostHurries}}
 	l.guard.Lock()
 	defer l.guard.Unlock()
 	l.live, l.refuse = map[*conn]bool{}, refuse
@@ -241,6 +244,18 @@ func (l *Listener) left(c *conn) {
 	l.lastEnd = c.reason()
 	tell(l.Observe.Standing, len(l.live))
 	l.endIfRefused()
+}
+
+// deafSoon reports whether there are connections, and Slack is about to cut all of them.
+func (l *Listener) deafSoon() bool {
+	l.guard.Lock()
+	defer l.guard.Unlock()
+	for c := range l.live {
+		if !c.goes(lastCall) {
+			return false
+		}
+	}
+	return len(l.live) > 0
 }
 
 // refused notes that Slack opens no more connections until a person acts. What

@@ -169,10 +169,7 @@ func (o *openings) reserve(now time.Time) time.Duration {
 	if o.held.After(at) {
 		at = o.held
 	}
-	if at.After(o.full) {
-		o.full = at
-	}
-	o.full = o.full.Add(o.every)
+	o.full = later(o.full, at).Add(o.every)
 	return at.Sub(now)
 }
 
@@ -183,4 +180,36 @@ func (o *openings) hold(until time.Time) {
 	if until.After(o.held) {
 		o.held = until
 	}
+}
+
+// Of openings that do not wait.
+const (
+	mostHurries = 12
+	hurryEvery  = 5 * time.Minute // one more may be used again
+	hurryPause  = 5 * time.Second // between two
+)
+
+// hurries bounds the openings that do not wait for their turn: Slack can tell all
+// connections to go, again and again, for a minute or two, without a command lost.
+type hurries struct {
+	openings
+	last time.Time
+}
+
+// take reports whether one may be opened at once.
+func (h *hurries) take(now time.Time) bool {
+	h.guard.Lock()
+	defer h.guard.Unlock()
+	if now.Sub(h.last) < hurryPause || h.full.Add(-time.Duration(h.burst-1)*h.every).After(now) {
+		return false
+	}
+	h.last, h.full = now, later(h.full, now).Add(h.every)
+	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -19,6 +19,9 @@ const (
 	mendPause  = 5 * time.Minute  // when only a person can help, or Slack has too many already
 	fleeting   = 5 * time.Second  // a connection that did not live this long is no reason to hurry
 	steady     = time.Minute      // one that lived this long was good, whatever came before it
+
+	// Slack cuts what it has announced after ten seconds: so late can a successor be opened.
+	lastCall = 7 * time.Second
 )
 
 // What Slack calls the two ends after which nobody may hurry back.
@@ -55,8 +58,9 @@ func newSlot(l *Listener) *slot {
 // the handlers live by: it outlasts ctx.
 func (s *slot) run(ctx, handling context.Context) {
 	var old *conn
+	var pause time.Duration
 	for {
-		c := s.open(ctx, handling)
+		c := s.open(ctx, handling, pause)
 		if c == nil {
 			return
 		}
@@ -68,18 +72,20 @@ func (s *slot) run(ctx, handling context.Context) {
 			return
 		case <-c.leaving:
 		}
-		if !sleep(ctx, s.ended(c)) {
-			return
-		}
-		old = c
+		old, pause = c, s.ended(c)
 	}
 }
 
-// open tries until a connection stands; it returns nil if ctx ends before that.
-func (s *slot) open(ctx, handling context.Context) *conn {
+// open tries, after a pause, until a connection stands; it returns nil if ctx ends
+// before that.
+func (s *slot) open(ctx, handling context.Context, pause time.Duration) *conn {
 	for {
-		if !sleep(ctx, s.l.openings.reserve(time.Now())) {
+		if hurry, ok := s.sleep(ctx, pause); !ok {
 			return nil
+		} else if !hurry {
+			if _, ok := s.sleep(ctx, s.l.openings.reserve(time.Now())); !ok {
+				return nil
+			}
 		}
 		c, err := s.l.connect(ctx, handling)
 		switch {
@@ -90,11 +96,8 @@ func (s *slot) open(ctx, handling context.Context) *conn {
 			return c
 		}
 		s.trouble(err.Error())
-		pause := s.pauseAfterFailure(err)
+		pause = s.pauseAfterFailure(err)
 		s.l.Log.Warn("open a connection to slack", "error", err, "pause", pause.String())
-		if !sleep(ctx, pause) {
-			return nil
-		}
 	}
 }
 
@@ -162,18 +165,25 @@ func limitedFor(err error) time.Duration {
 	return limitPause
 }
 
-// sleep waits, and reports whether ctx lasted.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+// sleep waits, and reports whether ctx lasted. It is cut short when every connection is
+// about to be cut because Slack said so: pauses are there to spare Slack, and not to
+// have people's commands go nowhere.
+func (s *slot) sleep(ctx context.Context, d time.Duration) (hurry, ok bool) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, false
+		case <-end.C:
+			return false, ctx.Err() == nil
+		case <-look.C:
+			if s.l.deafSoon() && s.l.hurries.take(time.Now()) {
+				return true, true
+			}
+		}
 	}
 }
 

@@ -128,11 +128,34 @@ func TestNoStorm(t *testing.T) {
 				listen(t, f, &Listener{Connections: 2})
 				pass(time.Hour)
 				n := f.openings()
-				assert.LessOrEqual(t, n, 2*60+6)
+				assert.LessOrEqual(t, n, 2*60+6+mostHurries+int(time.Hour/hurryEvery))
 				assert.GreaterOrEqual(t, n, 2*30, "and it does not give up")
 			})
 		})
 	}
+}
+
+// TestRefreshedAgainAndAgain: Slack tells every connection to go a second after it was
+// opened, and cuts it ten seconds later. For a minute, some connection stands all the time.
+func TestRefreshedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newNearFar(t)
+		f.from(func(f *far) {
+			f.serve = func(c *farConn) {
+				time.Sleep(time.Second)
+				c.disconnect("refresh_requested")
+				time.Sleep(10 * time.Second)
+				c.cut()
+			}
+		})
+		r := listen(t, f, &Listener{Connections: 2})
+		pass(500 * time.Millisecond)
+		for begin := time.Now(); time.Since(begin) < time.Minute; pass(100 * time.Millisecond) {
+			require.Positive(t, r.Status().Standing, "after %s", time.Since(begin))
+		}
+		assert.LessOrEqual(t, f.openings(), 6+60/30+8)
+	})
 }
 
 func TestNoStormOfFailures(t *testing.T) {
@@ -536,6 +559,36 @@ func TestAStuckConnection(t *testing.T) {
 	})
 }
 
+// TestWhatFollowsAnAckMakesWay for another ack that is owed, but not for long.
+func TestWhatFollowsAnAckMakesWay(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ owed, least, most time.Duration }{
+		{20 * time.Millisecond, 20 * time.Millisecond, 20*time.Millisecond + 2*quietTime},
+		{time.Second, afterAcks, afterAcks + quietTime},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newNearFar(t)
+			follows := make(chan time.Duration, 2)
+			listen(t, f, &Listener{Handle: func(_ context.Context, e Envelope, ack func(any) error) {
+				if e.ID == "E1" {
+					time.Sleep(tt.owed)
+				}
+				_ = ack(nil) // seen at the far end
+				follows <- time.Since(e.ReceivedAt)
+			}})
+			c := next(t, f.opened, "a connection")
+			c.deliver("E1")
+			c.deliver("E2")
+			assert.Equal(t, "E2", c.acked(t).ID)
+			after := next(t, follows, "what follows it")
+			assert.GreaterOrEqual(t, after, tt.least)
+			assert.LessOrEqual(t, after, tt.most)
+			assert.Equal(t, "E1", c.acked(t).ID)
+			next(t, follows, "what follows that")
+		})
+	}
+}
+
 // TestAHandlerThatTakesItsTime loses its context, and is acked all the same.
 func TestAHandlerThatTakesItsTime(t *testing.T) {
 	waits := func() *Listener {
@@ -548,4 +601,19 @@ func TestAHandlerThatTakesItsTime(t *testing.T) {
 		synctest.Wait()
 		assert.Contains(t, r.logs.String(), "a handler used up its time")
 	})
+}
+
+// sleep waits, and reports whether ctx lasted.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
