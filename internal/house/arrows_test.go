@@ -40,12 +40,18 @@ var allowed = map[string][]string{
 	"cmd/bot":            {"internal/socket", "internal/commands", "internal/modals", "internal/approvals", "internal/atlas", "internal/secret", "internal/trace"},
 }
 
-// Below these, packages are for tests and the sandbox only: the bot does not
-// contain them.
+// Below these, packages are for tests, the sandbox and the benchmark only: the bot
+// does not contain them.
 const (
 	sandbox    = "internal/sandbox"
 	sandboxCmd = "cmd/sandbox"
+	bench      = "bench"
 )
+
+// outside reports whether a package is around the bot and not in it.
+func outside(name string) bool {
+	return within(name, sandbox) || within(name, sandboxCmd) || within(name, bench)
+}
 
 // forbidden are packages of others that some of ours must not import.
 var forbidden = map[string][]string{
@@ -67,7 +73,7 @@ var unreachable = map[string][]string{
 	"internal/approvals": {"github.com/slack-go", otelSDK}, // it knows Slack only as references that it never reads
 	"internal/commands":  {otelSDK},
 	"internal/trace":     {otelSDK, "go.opentelemetry.io/otel/exporters"},
-	"cmd/bot":            {"testing", "github.com/alicebob/miniredis", module + sandbox},
+	"cmd/bot":            {"testing", "github.com/alicebob/miniredis", module + sandbox, module + bench},
 }
 
 // A listed package is one as `go list` knows it.
@@ -122,7 +128,7 @@ func TestArrows(t *testing.T) {
 	for _, p := range goList(t, "./...") {
 		name := p.name()
 		seen[name] = true
-		if within(name, sandbox) || within(name, sandboxCmd) {
+		if outside(name) {
 			continue // see TestSandboxStaysOutside
 		}
 		may, known := allowed[name]
@@ -157,7 +163,7 @@ func TestSandboxStaysOutside(t *testing.T) {
 		case p.Name == "slacksim" || p.Name == "atlassim":
 			standIns = append(standIns, p.Name)
 			assert.Empty(t, ours(p.Imports), "%s stands in for somebody else, so it imports nothing of ours", name)
-		case within(name, sandbox) || within(name, sandboxCmd):
+		case outside(name):
 		default:
 			for _, imported := range ours(p.Imports) {
 				assert.False(t, within(imported, sandbox), "%s must not import %s", name, imported)
