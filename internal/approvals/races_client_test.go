@@ -213,7 +213,7 @@ func (c *racer) peek(ctx context.Context, in input) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	r, err := decodeRequest(pairs(seen[0]), time.Time{})
+	r, err := (&Store{}).decode("", pairs(seen[0]), time.Time{})
 	if err != nil && len(seen[0].([]any)) > 0 {
 		return output{}, err
 	}

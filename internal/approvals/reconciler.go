@@ -222,7 +222,7 @@ func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings
 			others++
 		}
 	}
-	secrets, err := r.Store.Sealer.Open(sealed, []byte(digestOf(req.doc)))
+	secrets, err := r.Store.Sealer.Open(sealed, []byte(digestOf([]byte(req.doc))))
 	if err != nil || others < req.Needed {
 		return nil, "What is stored is not what was approved, or the key it was sealed with is gone. Nothing was sent; make a new request, and tell whoever runs the bot.", err
 	}

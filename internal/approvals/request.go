@@ -67,7 +67,7 @@ type Request struct {
 
 	Traceparent string // where its trace goes on; empty: it is not traced
 
-	doc       []byte // the submission as it was stored
+	doc       string // the submission as it was stored
 	lease     string // of the worker that claimed it, as are the three below
 	showLease string
 	showTries int
@@ -221,16 +221,16 @@ func digestOf(doc []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// decodeRequest reads the hash of a request. Whatever does not read is an error:
+// decodeRequest reads the hash of a request whose submission is decoded. Whatever does not read is an error:
 // a record that was tampered with is not guessed at.
-func decodeRequest(fields map[string]string, now time.Time) (*Request, error) {
+func decodeRequest(asked remembered, fields map[string]string, now time.Time) (*Request, error) {
 	r := &Request{
-		State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
-		Trouble: fields["trouble"], Traceparent: fields["traceparent"], ReadAt: now, doc: []byte(fields["doc"]),
+		Submission: *asked.sub, doc: asked.doc, State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
+		Trouble: fields["trouble"], Traceparent: fields["traceparent"], ReadAt: now,
 		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])), begun: number(fields["begun"]),
 		Outcomes: map[string]Target{}, Messages: map[string]Message{},
 	}
-	errs := []error{json.Unmarshal(r.doc, &r.Submission)}
+	var errs []error
 	if text := fields["overlaps"]; text != "" {
 		errs = append(errs, json.Unmarshal([]byte(text), &r.Overlaps))
 	}

@@ -19,7 +19,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add("{}", "", "baseline:", "null")
 	f.Add("[]", "nothing", "begun", "9223372036854775808")
 	f.Fuzz(func(t *testing.T, doc, state, field, value string) {
-		r, err := decodeRequest(map[string]string{"doc": doc, "state": state, field: value}, time.UnixMilli(1))
+		r, err := (&Store{}).decode("req_7Q2M4KX9TB", map[string]string{"doc": doc, "state": state, field: value}, time.UnixMilli(1))
 		if err != nil {
 			return
 		}

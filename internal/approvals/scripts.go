@@ -97,7 +97,7 @@ func (s *Store) run(ctx context.Context, script *redis.Script, id string, by Act
 	ms, _ := answer[1].(string)
 	r := reply{word: word}
 	if fields := pairs(answer[2]); len(fields) > 0 {
-		if r.request, err = decodeRequest(fields, clock(ms)); err != nil {
+		if r.request, err = s.decode(id, fields, clock(ms)); err != nil {
 			return reply{}, err
 		}
 	}

@@ -57,6 +57,8 @@ type Store struct {
 
 	Trace *trace.Tracer // nil: nothing is traced
 
+	asked submissions
+
 	work, show queue // local ones, woken by what moves here; see Reconciler and Projector
 }
 
@@ -332,12 +334,12 @@ func (s *Store) read(ctx context.Context, ids []string) ([]*Request, error) {
 	}
 	ms, _ := answer[0].(string)
 	var requests []*Request
-	for _, record := range answer[1:] {
+	for i, record := range answer[1:] {
 		fields := pairs(record)
 		if len(fields) == 0 {
 			continue
 		}
-		r, err := decodeRequest(fields, clock(ms))
+		r, err := s.decode(ids[i], fields, clock(ms))
 		if err != nil {
 			return nil, err
 		}

@@ -35,16 +35,16 @@ func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack A
 	by := b.actor(i)
 	before, cancel := context.WithTimeout(ctx, beforeAck)
 	defer cancel()
-	r, err := b.request(before, id)
+	asked, err := b.asked(before, id)
 	if err != nil {
 		b.acked(ctx, ack, nil)
 		b.answer(ctx, i, b.answerTo(ctx, what, id, nil, err, modals.StorageAway()))
 		b.forget(ctx, i, id, err)
 		return
 	}
-	if who := b.mayDecide(before, by.User, r, what); who != may {
+	if who := b.mayDecide(before, by.User, asked, what); who != may {
 		b.acked(ctx, ack, nil)
-		b.answer(ctx, i, modals.MayNotDecide(who, b.approversOf(r)))
+		b.answer(ctx, i, modals.MayNotDecide(who, b.approversOf(asked)))
 		b.refused(ctx, id, by, what, who)
 		return
 	}
@@ -54,7 +54,7 @@ func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack A
 		return
 	}
 	call, done := context.WithTimeout(before, redisTime)
-	r, err = do(call, id, by)
+	r, err := do(call, id, by)
 	done()
 	b.acked(ctx, ack, nil)
 	if err != nil {
@@ -67,6 +67,13 @@ func (b *Bot) decide(ctx context.Context, i *interaction, id, what string, ack A
 	b.forget(ctx, i, id, err)
 }
 
+// asked is what was asked for: it does not change, so it is mostly there already.
+func (b *Bot) asked(ctx context.Context, id string) (*approvals.Submission, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTime)
+	defer cancel()
+	return b.Requests.Asked(ctx, id)
+}
+
 func (b *Bot) request(ctx context.Context, id string) (*approvals.Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
@@ -75,11 +82,11 @@ func (b *Bot) request(ctx context.Context, id string) (*approvals.Request, error
 
 // mayDecide finds out whether somebody may do this to a request. That requesters
 // alone can cancel one, the store sees to; they may also retry it.
-func (b *Bot) mayDecide(ctx context.Context, user string, r *approvals.Request, what string) modals.Standing {
-	if what == "cancel" || what == "retry" && r.Requester == user {
+func (b *Bot) mayDecide(ctx context.Context, user string, asked *approvals.Submission, what string) modals.Standing {
+	if what == "cancel" || what == "retry" && asked.Requester == user {
 		return b.listed(ctx, user)
 	}
-	return b.approverOf(ctx, user, r)
+	return b.approverOf(ctx, user, asked)
 }
 
 // askWhy opens the form that asks why a request is denied.
@@ -88,8 +95,8 @@ func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 	by := b.actor(i)
 	r, err := b.request(ctx, id)
 	if err == nil {
-		if who := b.approverOf(ctx, by.User, r); who != may {
-			b.answer(ctx, i, modals.MayNotDecide(who, b.approversOf(r)))
+		if who := b.approverOf(ctx, by.User, &r.Submission); who != may {
+			b.answer(ctx, i, modals.MayNotDecide(who, b.approversOf(&r.Submission)))
 			b.refused(ctx, id, by, "deny", who)
 			return
 		}
@@ -140,8 +147,8 @@ func (b *Bot) denyWithReason(ctx context.Context, i *interaction, ack Ack) {
 		notice(b.answerTo(ctx, "deny", id, nil, err, modals.StorageAway()))
 		return
 	}
-	if who := b.approverOf(before, by.User, r); who != may {
-		notice(modals.MayNotDecide(who, b.approversOf(r)))
+	if who := b.approverOf(before, by.User, &r.Submission); who != may {
+		notice(modals.MayNotDecide(who, b.approversOf(&r.Submission)))
 		b.refused(ctx, id, by, "deny", who)
 		return
 	}

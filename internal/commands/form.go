@@ -279,7 +279,7 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 		complain(modals.NothingSent)
 		return
 	}
-	view := modals.SubmittedView(r, b.approversOf(r), b.Channel, nil)
+	view := modals.SubmittedView(r, b.approversOf(&r.Submission), b.Channel, nil)
 	b.acked(ctx, ack, slack.NewUpdateViewSubmissionResponse(&view))
 	b.submissions.follow(r.ID, i.View.ID)
 }

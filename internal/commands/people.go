@@ -54,12 +54,12 @@ func (b *Bot) approver(ctx context.Context, user string) modals.Standing {
 
 // approverOf finds out whether somebody may decide on a request: they could when it
 // was made, and they can today.
-func (b *Bot) approverOf(ctx context.Context, user string, r *approvals.Request) modals.Standing {
-	today := b.Requests.Policy.Approvers(r.Targets)
-	if len(r.Approvers) == 0 { // of a version that did not note them
+func (b *Bot) approverOf(ctx context.Context, user string, asked *approvals.Submission) modals.Standing {
+	today := b.Requests.Policy.Approvers(asked.Targets)
+	if len(asked.Approvers) == 0 { // of a version that did not note them
 		return b.listed(ctx, user, today...)
 	}
-	if who := b.listed(ctx, user, r.Approvers); who != may {
+	if who := b.listed(ctx, user, asked.Approvers); who != may {
 		return who
 	}
 	who := b.listed(ctx, user, today...)
@@ -246,11 +246,11 @@ func slackFault(err error) string {
 }
 
 // approversOf is markup that names those who decide on a request.
-func (b *Bot) approversOf(r *approvals.Request) string {
-	if len(r.Approvers) == 0 {
-		return markup(b.Requests.Policy.Of(r.Targets[0]).Approvers)
+func (b *Bot) approversOf(asked *approvals.Submission) string {
+	if len(asked.Approvers) == 0 {
+		return markup(b.Requests.Policy.Of(asked.Targets[0]).Approvers)
 	}
-	return markup(r.Approvers)
+	return markup(asked.Approvers)
 }
 
 // markup names people and user groups as people see them.

@@ -114,9 +114,9 @@ func (b *Bot) draw(r *approvals.Request, kind approvals.Kind) modals.Message {
 	case approvals.Report:
 		return modals.Report(r)
 	case approvals.Reminder, approvals.LastCall:
-		return modals.Reminder(r, b.approversOf(r), kind == approvals.LastCall)
+		return modals.Reminder(r, b.approversOf(&r.Submission), kind == approvals.LastCall)
 	default:
-		return modals.Card(r, b.approversOf(r))
+		return modals.Card(r, b.approversOf(&r.Submission))
 	}
 }
 

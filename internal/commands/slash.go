@@ -237,7 +237,7 @@ func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 
 // waitsFor reports whether a request waits for somebody's decision.
 func (b *Bot) waitsFor(ctx context.Context, r *approvals.Request, user string) bool {
-	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user) && b.approverOf(ctx, user, r) == may
+	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user) && b.approverOf(ctx, user, &r.Submission) == may
 }
 
 func (b *Bot) status(ctx context.Context, typed string) modals.Message {

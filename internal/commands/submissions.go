@@ -61,7 +61,7 @@ func (b *Bot) leadToCard(ctx context.Context, r *approvals.Request) {
 	if !ok {
 		return
 	}
-	shown := modals.SubmittedView(r, b.approversOf(r), b.Channel, b.links([]*approvals.Request{r}))
+	shown := modals.SubmittedView(r, b.approversOf(&r.Submission), b.Channel, b.links([]*approvals.Request{r}))
 	_, err := b.Slack.UpdateViewContext(ctx, shown, "", "", view)
 	if err != nil && !refused(err, "not_found") { // somebody closed it
 		b.log().WarnContext(ctx, "update the view of a request", "request", r.ID, "error", slackFault(err))
