@@ -334,12 +334,12 @@ func (s *Store) read(ctx context.Context, ids []string) ([]*Request, error) {
 	}
 	ms, _ := answer[0].(string)
 	var requests []*Request
-	for i, record := range answer[1:] {
-		fields := pairs(record)
+	for i, id := range ids {
+		fields := pairs(answer[i+1])
 		if len(fields) == 0 {
 			continue
 		}
-		r, err := s.decode(ids[i], fields, clock(ms))
+		r, err := s.decode(id, fields, clock(ms))
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,9 @@ func FuzzRefusal(f *testing.F) {
 		{"application/json", `{"error":400,"errorCode":"INVALID_INTEGRATION_SETTINGS","detail":"bad key ` + secretKey + `","parameters":["PAGER_DUTY",1,null,{}]}`, ""},
 		{"application/vnd.atlas.2023-01-01+json", `{"detail":null,"badRequestDetail":{"fields":[{"field":"serviceKey","description":"` + base64.StdEncoding.EncodeToString([]byte(secretKey)) + `"}]}}`, "120"},
 		{"text/html", "<html>Bad gateway</html>", "Wed, 21 Oct 2099 07:28:00 GMT"},
-		{"text/plain; charset=utf-8", secretKey[3:15], "-1"}, {"", "", "x"}, {"application/json", `[]`, "999999999999"},
+		{"text/plain; charset=utf-8", secretKey[3:15], "-1"},
+		{"", "", "x"},
+		{"application/json", `[]`, "999999999999"},
 	} {
 		f.Add(503, seed.media, seed.body, seed.retry)
 	}

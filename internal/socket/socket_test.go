@@ -286,7 +286,7 @@ func TestSocketsAreSecure(t *testing.T) {
 	answered := make(chan struct{}, 10)
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answered <- struct{}{}
-		http.Redirect(w, r, "http://"+r.Host+"/?"+ticket, http.StatusFound)
+		http.Redirect(w, r, "/?"+ticket, http.StatusFound)
 	})
 	old := httptest.NewUnstartedServer(answer)
 	old.Config.ErrorLog = log.New(io.Discard, "", 0)
