@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 )
 
@@ -25,24 +23,28 @@ const mostOverlaps = 5
 // Overlapping finds open requests for a type of integration in any of the projects,
 // newest first: for whoever is about to make one.
 func (s *Store) Overlapping(ctx context.Context, t *atlas.Type, projects []atlas.Project) ([]*Request, error) {
-	asking := s.Redis.Pipeline()
-	lists := make([]*redis.StringSliceCmd, len(projects))
-	for i, project := range projects {
-		lists[i] = asking.ZRevRange(ctx, s.keys().openFor(project.ID, t.Name), 0, mostOverlaps-1)
+	keys := []string{s.keys().open()}
+	for _, project := range projects {
+		keys = append(keys, s.keys().openFor(project.ID, t.Name))
 	}
-	if _, err := asking.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("look for other requests: %w", err)
-	}
-	var ids []string
-	for _, list := range lists {
-		ids = append(ids, list.Val()...)
-	}
-	slices.Sort(ids)
-	found, err := s.read(ctx, slices.Compact(ids))
+	answer, err := overlappingScript.Run(ctx, s.Redis, keys, mostOverlaps, s.keys().request("")).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("look for other requests: %w", err)
 	}
-	found = slices.DeleteFunc(found, func(r *Request) bool { return !r.State.Open() })
+	var found []*Request
+	for i := 1; i+1 < len(answer); i += 2 {
+		ms, _ := answer[0].(string)
+		id, _ := answer[i].(string)
+		fields := pairs(answer[i+1])
+		if len(fields) == 0 {
+			continue // Redis lost it
+		}
+		r, err := s.decode(id, fields, clock(ms))
+		if err != nil {
+			return nil, fmt.Errorf("look for other requests: %w", err)
+		}
+		found = append(found, r)
+	}
 	slices.SortFunc(found, func(a, b *Request) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return found[:min(len(found), mostOverlaps)], nil
 }

@@ -37,6 +37,8 @@ var (
 	homesScript   = redis.NewScript(source("homes"))
 	lookedScript  = redis.NewScript(source("looked"))
 	headScript    = redis.NewScript(source("head"))
+
+	overlappingScript = redis.NewScript(source("overlapping"))
 )
 
 func move(name string) *redis.Script { return redis.NewScript(source("prelude") + source(name)) }
