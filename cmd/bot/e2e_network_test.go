@@ -202,7 +202,7 @@ func TestRedisIsHalfOpen(t *testing.T) {
 
 			heal = poison(t, over.redis, halfOpen(tt.lost))
 			w.click(t, jo, card, "approve")
-			w.told(t, jo, approvals, "The bot cannot reach its storage at the moment, so nothing was done. Try again in a minute") // it could not read whose it is
+			w.told(t, jo, approvals, "The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute")
 			w.asked(t, sam, "cancel "+requestID(t, first), "The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute, and do it again if need be: it counts once.")
 			heal()
 			w.approveAgain(t, card)
@@ -272,7 +272,7 @@ func TestRetryWhileRedisIsAway(t *testing.T) {
 	failed := w.message(t, mira, dm, "failed", "")
 	w.redis.Kill()
 	w.click(t, mira, failed, "retry")
-	w.told(t, mira, dm, "The bot cannot reach its storage at the moment, so nothing was done.")
+	w.told(t, mira, dm, "The bot's storage does not answer, so it is not certain that this counted.")
 	require.NoError(t, w.redis.Again(t.Context()))
 	w.click(t, mira, failed, "retry")
 	w.card(t, "applied")
