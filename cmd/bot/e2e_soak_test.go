@@ -319,13 +319,37 @@ func (s *soak) settle() {
 	}
 }
 
+// takeBack cancels what waits, again if nothing comes of it: what was on its way to a
+// replica that was killed is lost, and its requester was told so.
 func (s *soak) takeBack(ctx context.Context, r *requests.Request) {
-	if r.State == requests.Pending || r.State == requests.Submitted {
-		// Whether it was heard shows the request itself.
-		_, _ = s.w.slack.Person(r.Requester).Command(ctx, incidents, command, "cancel "+r.ID)
+	for r.State.Open() && ctx.Err() == nil {
+		if r.State == requests.Pending || r.State == requests.Submitted {
+			// Whether it was heard shows the request itself.
+			_, _ = s.w.slack.Person(r.Requester).Command(ctx, incidents, command, "cancel "+r.ID)
+		}
+		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+		now, err := s.until(soon, r.ID, func(r *requests.Request) bool { return !r.State.Open() })
+		cancel()
+		if now != nil {
+			r = now
+		}
+		if err != nil && ctx.Err() != nil {
+			require.NoError(s.t, err, "%s does not come to its end: it is %s, %q; the replicas say:\n%s", r.ID, r.State, r.Trouble, s.linesOf(r.ID))
+		}
 	}
-	_, err := s.until(ctx, r.ID, func(r *requests.Request) bool { return !r.State.Open() })
-	require.NoError(s.t, err, "%s does not come to its end", r.ID)
+}
+
+// linesOf are the lines that the replicas have logged about a request.
+func (s *soak) linesOf(id string) string {
+	var found strings.Builder
+	for _, p := range append([]*process{s.veteran}, s.replicas...) {
+		for line := range strings.Lines(p.logs.String()) {
+			if strings.Contains(line, id) {
+				found.WriteString("log: " + line)
+			}
+		}
+	}
+	return found.String()
 }
 
 // check holds what came out against what was promised.
