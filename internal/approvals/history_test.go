@@ -33,10 +33,10 @@ func TestHistoryCostsNothing(t *testing.T) {
 
 	const sample = 20
 	decide(t, s, 8, "warm", 10) // the scripts are loaded with the first
-	decide(t, s, 1, "before few", 1)
+	decide(t, s, 1, "before few", 5) // each request tidies up after some of those before it
 	few := commands(t, client, func() { decide(t, s, 1, "few", sample) })
 	decide(t, s, 8, "history", 10_000)
-	decide(t, s, 1, "before many", 1) // each request tidies up after those before it
+	decide(t, s, 1, "before many", 5)
 	many := commands(t, client, func() { decide(t, s, 1, "many", sample) })
 	assert.Equal(t, few, many, "commands for %d requests", sample)
 
