@@ -32,7 +32,7 @@ func TestHistoryCostsNothing(t *testing.T) {
 	s.Redis = client
 
 	const sample = 20
-	decide(t, s, 8, "warm", 10) // the scripts are loaded with the first
+	decide(t, s, 8, "warm", 10)      // the scripts are loaded with the first
 	decide(t, s, 1, "before few", 5) // each request tidies up after some of those before it
 	few := commands(t, client, func() { decide(t, s, 1, "few", sample) })
 	decide(t, s, 8, "history", 10_000)
