@@ -30,7 +30,9 @@ var attempt = map[Event]func(t *testing.T, s *Store, r *Request) string{
 	Approve: func(t *testing.T, s *Store, r *Request) string {
 		return try(t, s, r, approveScript, jo, nil, 60000, 60000, 0, jo.Human)
 	},
-	Deny:   func(t *testing.T, s *Store, r *Request) string { return try(t, s, r, denyScript, jo, nil, "not now") },
+	Deny: func(t *testing.T, s *Store, r *Request) string {
+		return try(t, s, r, denyScript, jo, nil, "not now", jo.Human)
+	},
 	Cancel: func(t *testing.T, s *Store, r *Request) string { return try(t, s, r, cancelScript, mira, nil) },
 	Expire: func(t *testing.T, s *Store, r *Request) string {
 		s.Redis.HSet(t.Context(), s.keys().request(r.ID), "expires", 1)
@@ -233,6 +235,8 @@ func TestOnePersonWithTwoAccounts(t *testing.T) {
 
 	_, err = s.Approve(ctx, r.ID, Actor{User: "U0MIRA2", Human: "mira"})
 	require.ErrorIs(t, err, ErrSameHuman, "the requester's other account")
+	_, err = s.Deny(ctx, r.ID, "no", Actor{User: "U0MIRA2", Human: "mira"})
+	require.ErrorIs(t, err, ErrSameHuman, "which denies no more than it approves")
 	_, err = s.Approve(ctx, r.ID, jo)
 	require.NoError(t, err)
 	same, err := s.Approve(ctx, r.ID, Actor{User: "U0JO2", Human: jo.Human})

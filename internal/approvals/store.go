@@ -172,7 +172,7 @@ func (s *Store) Approve(ctx context.Context, id string, by Actor) (*Request, err
 
 // Deny ends a pending request.
 func (s *Store) Deny(ctx context.Context, id, why string, by Actor) (*Request, error) {
-	return s.act(ctx, Deny, denyScript, id, by, why)
+	return s.act(ctx, Deny, denyScript, id, by, why, by.Human)
 }
 
 // Cancel takes back a request that nobody has decided; only its requester can.

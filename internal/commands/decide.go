@@ -152,11 +152,18 @@ func (b *Bot) denyWithReason(ctx context.Context, i *interaction, ack Ack) {
 		b.refused(ctx, id, by, "deny", who)
 		return
 	}
+	if err := b.identify(before, &by); err != nil {
+		notice(modals.MayNotDecide(modals.Unknown, ""))
+		return
+	}
 	call, done := context.WithTimeout(before, redisTime)
 	defer done()
 	r, err = b.Requests.Deny(call, id, reason, by)
 	if err != nil && !already("deny", r, by.User) {
 		notice(b.answerToMove(ctx, "deny", id, r, err, by.User))
+		if errors.Is(err, approvals.ErrSameHuman) {
+			b.noteRefusal(ctx, id, by, "deny", err.Error())
+		}
 		return
 	}
 	b.acked(ctx, ack, nil)
