@@ -59,6 +59,8 @@ func everything(t *testing.T, client redis.UniversalClient) {
 		require.NoError(t, err)
 		require.Len(t, requests, 1)
 	}
+	require.NotEmpty(t, submit(t, s, search).ID)
+	require.NotEmpty(t, submit(t, s, search).Overlaps)
 	trail, err := s.Trail(ctx, "", 100)
 	require.NoError(t, err)
 	require.NotEmpty(t, trail)

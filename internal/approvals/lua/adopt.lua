@@ -1,7 +1,7 @@
 -- adopt.lua: a message about the request that somebody clicked: it is drawn (again), even if nobody remembers posting it.
 -- ARGV  5 its name  6 JSON
 -- Answers 'ok' or 'missing'.
-if redis.call('EXISTS', REQUEST) == 0 then return answer('missing') end
-redis.call('HSET', REQUEST, 'message:' .. ARGV[5], ARGV[6])
+if not KNOWN then return answer('missing') end
+set('message:' .. ARGV[5], ARGV[6])
 picture(0)
 return answer('ok')

@@ -3,21 +3,20 @@
 --       so that people see the result and not each step  8 the person behind the account; empty: not known
 -- Answers 'ok', 'missing', 'own' (requesters do not approve), 'same' (nor do they with another account, and who has
 -- approved with one does not with another), 'again' (the same vote twice counts once), or 'state'.
-if redis.call('EXISTS', REQUEST) == 0 then return answer('missing') end
+if not KNOWN then return answer('missing') end
 if get('requester') == WHO then return answer('own') end
 if expire_if_late() ~= 'pending' then return answer('state') end
 if get('vote:' .. WHO) ~= '' then return answer('again') end
 if ARGV[8] ~= '' then
-  if get('human') == ARGV[8] or redis.call('HSETNX', REQUEST, 'voter:' .. ARGV[8], WHO) == 0 then return answer('same') end
+  if get('human') == ARGV[8] or has('voter:' .. ARGV[8]) then return answer('same') end
+  set('voter:' .. ARGV[8], WHO)
 end
-redis.call('HSET', REQUEST, 'vote:' .. WHO, ms(NOW))
-local votes = redis.call('HINCRBY', REQUEST, 'votes', 1)
+local votes = num('votes') + 1
 if votes < num('needed') then
-  move('pending')
+  move('pending', 0, 'vote:' .. WHO, AT, 'votes', votes)
 else
-  redis.call('HSET', REQUEST, 'decided', ms(NOW), 'apply_until', ms(NOW + ARGV[5]))
+  move('approved', ARGV[7], 'vote:' .. WHO, AT, 'votes', votes, 'decided', AT, 'apply_until', ms(NOW + ARGV[5]))
   redis.call('PEXPIRE', SEALED, ARGV[6])
-  move('approved', ARGV[7])
   look(NOW)
 end
 audit('approve', 'votes', votes .. '/' .. get('needed'))

@@ -11,12 +11,13 @@ for i = 8, #KEYS do
   if holder and holder ~= ID then return answer('busy') end
 end
 for i = 8, #KEYS do redis.call('SET', KEYS[i], ID, 'PX', ARGV[6]) end
-redis.call('HINCRBY', REQUEST, 'begun', 1)
-local word = 'again'
+local word, begun = 'again', num('begun') + 1
 if state == 'approved' then
   word = 'ok'
-  move('applying', ARGV[7])
+  move('applying', ARGV[7], 'begun', begun)
   audit('begin')
+else
+  set('begun', begun)
 end
 local reply = answer(word)
 reply[5] = redis.call('GET', SEALED) or ''

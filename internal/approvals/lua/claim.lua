@@ -5,13 +5,12 @@ local queue, lease = DUE, 'lease'
 if ARGV[5] == 'show' then queue, lease = SHOW, 'show' end
 local at = redis.call('ZSCORE', queue, ID)
 if not at or tonumber(at) > NOW then return answer('early') end
-if redis.call('EXISTS', REQUEST) == 0 then
+if not KNOWN then
   redis.call('ZREM', queue, ID)
   return answer('missing')
 end
 redis.call('ZADD', queue, ms(NOW + ARGV[6]), ID)
-redis.call('HINCRBY', REQUEST, lease, 1)
-redis.call('HSET', REQUEST, lease .. '_until', ms(NOW + ARGV[6]))
+set(lease, num(lease) + 1, lease .. '_until', ms(NOW + ARGV[6]))
 local reply = answer('ok')
 reply[5] = ms(NOW - at)
 return reply

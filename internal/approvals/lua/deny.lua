@@ -1,11 +1,10 @@
 -- deny.lua: one approver's no, which decides.
 -- ARGV  5 why  6 the person behind the account; empty: not known
 -- Answers 'ok', 'missing', 'own' (requesters cancel instead), 'same' (also with another account), or 'state'.
-if redis.call('EXISTS', REQUEST) == 0 then return answer('missing') end
+if not KNOWN then return answer('missing') end
 if get('requester') == WHO then return answer('own') end
 if expire_if_late() ~= 'pending' then return answer('state') end
 if ARGV[6] ~= '' and get('human') == ARGV[6] then return answer('same') end
-redis.call('HSET', REQUEST, 'decided_by', WHO, 'note', ARGV[5])
-finish('denied')
+finish('denied', 'decided_by', WHO, 'note', ARGV[5])
 audit('deny', 'note', ARGV[5])
 return answer('ok')

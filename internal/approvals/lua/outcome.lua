@@ -5,13 +5,12 @@
 if get('lease') ~= ARGV[5] then return answer('fenced') end
 if get('state') ~= 'applying' then return answer('state') end
 if get('outcome:' .. ARGV[6]) ~= 'waiting' then return answer('ok') end
-redis.call('HSET', REQUEST, 'outcome:' .. ARGV[6], ARGV[8], 'result:' .. ARGV[6], ARGV[9])
+set('outcome:' .. ARGV[6], ARGV[8], 'result:' .. ARGV[6], ARGV[9])
 audit('target', 'project', ARGV[7], 'project_id', ARGV[6], 'outcome', ARGV[8], 'detail', ARGV[10])
 
 local left = {waiting = 0, applied = 0, refused = 0, stale = 0}
-local fields = redis.call('HGETALL', REQUEST)
-for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 8) == 'outcome:' then left[fields[i + 1]] = left[fields[i + 1]] + 1 end
+for i = 1, #record, 2 do
+  if string.sub(record[i], 1, 8) == 'outcome:' then left[record[i + 1]] = left[record[i + 1]] + 1 end
 end
 if left.waiting > 0 then return answer('ok') end
 
@@ -25,10 +24,9 @@ elseif left.refused == 0 or redis.call('EXISTS', SEALED) == 0 then -- there is n
   finish('failed')
   audit('fail')
 else
-  redis.call('HSET', REQUEST, 'decided', ms(NOW), 'lease_until', 0, 'retry_until', ms(NOW + ARGV[11]))
   redis.call('PEXPIRE', SEALED, ARGV[11])
   redis.call('ZADD', DUE, ms(NOW + ARGV[11]), ID)
-  move('failed')
+  move('failed', 0, 'decided', AT, 'lease_until', 0, 'retry_until', ms(NOW + ARGV[11]))
   to_history()
   audit('fail')
 end

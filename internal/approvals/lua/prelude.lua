@@ -9,29 +9,52 @@ local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 local entries = {}
 
 local function ms(n) return string.format('%.0f', n) end
-local function get(field) return redis.call('HGET', REQUEST, field) or '' end
-local function num(field) return tonumber(get(field)) or 0 end
+local AT = ms(NOW)
 
-local function answer(word)
-  return {word, ms(NOW), redis.call('HGETALL', REQUEST), entries}
+-- The request is read once; set changes what was read together with what is kept.
+local record, place = redis.call('HGETALL', REQUEST), {}
+for i = 1, #record, 2 do place[record[i]] = i + 1 end
+local KNOWN = record[1] ~= nil
+
+local function has(field) return place[field] ~= nil end
+local function get(field) return record[place[field]] or '' end
+local function num(field) return tonumber(record[place[field]]) or 0 end
+local function set(...)
+  local given = {...}
+  for i = 1, #given, 2 do
+    local at = place[given[i]]
+    if not at then
+      at = #record + 2
+      record[at - 1], place[given[i]] = given[i], at
+    end
+    record[at] = tostring(given[i + 1])
+  end
+  redis.call('HSET', REQUEST, ...)
 end
+local function unset(field)
+  if has(field) then record[place[field]] = '' end -- which reads like what is not there
+  redis.call('HDEL', REQUEST, field)
+end
+
+local function answer(word) return {word, AT, record, entries} end
 
 -- The trail is a chain: each entry names the hash of the one before it and has one of all that it says, so that
 -- nothing can be changed, taken out or put elsewhere unseen. SHA-1 is what Redis has; audit.go computes it again.
 local function hash(entry)
-  local values, names, text = {}, {}, {}
+  local names, text = {}, {}
   for i = 1, #entry, 2 do
-    table.insert(names, entry[i])
-    values[entry[i]] = tostring(entry[i + 1])
+    local name, value = entry[i], entry[i + 1]
+    names[(i + 1) / 2] = name
+    text[name] = #name .. ':' .. name .. #value .. ':' .. value
   end
   table.sort(names)
-  for i, name in ipairs(names) do
-    text[i] = #name .. ':' .. name .. #values[name] .. ':' .. values[name]
-  end
-  return redis.sha1hex(table.concat(text))
+  for i, name in ipairs(names) do names[i] = text[name] end
+  return redis.sha1hex(table.concat(names))
 end
 
+local head -- the hash of the newest entry, once it is known
 local function last_hash()
+  if head then return head end
   local last = redis.call('XREVRANGE', AUDIT, '+', '-', 'COUNT', 1)[1]
   for i = last and #last[2] - 1 or 0, 1, -2 do -- it is the last field
     if last[2][i] == 'hash' then return last[2][i + 1] end
@@ -39,12 +62,13 @@ local function last_hash()
   return ''
 end
 
+-- All that is noted is text.
 local function audit(event, ...)
   local entry = {'event', event, 'request', ID, 'by', WHO, 'via', VIA,
-    'state', get('state'), 'version', get('version'), 'digest', get('digest'), 'at', ms(NOW), 'prev', last_hash(), ...}
-  local own = hash(entry)
-  table.insert(entry, 'hash')
-  table.insert(entry, own)
+    'state', get('state'), 'version', get('version'), 'digest', get('digest'), 'at', AT, 'prev', last_hash(), ...}
+  head = hash(entry)
+  entry[#entry + 1] = 'hash'
+  entry[#entry + 1] = head
   local id = redis.call('XADD', AUDIT, 'MINID', '~', ms(NOW - KEEP), '*', unpack(entry))
   table.insert(entry, 1, id)
   table.insert(entries, entry)
@@ -57,15 +81,15 @@ end
 
 -- The messages follow within so many ms, sooner if they were due sooner. While somebody draws them they are left
 -- alone: shown.lua sees that the version has moved.
-local function picture_of(request, id, within)
-  if tonumber(redis.call('HGET', request, 'show_until') or 0) <= NOW then redis.call('ZADD', SHOW, 'LT', ms(NOW + within), id) end
+local function picture_of(id, show_until, within)
+  if show_until <= NOW then redis.call('ZADD', SHOW, 'LT', ms(NOW + within), id) end
 end
-local function picture(within) picture_of(REQUEST, ID, within) end
+local function picture(within) picture_of(ID, num('show_until'), within) end
 
-local function move(state, within)
-  redis.call('HSET', REQUEST, 'state', state, 'tries', 0, 'trouble', '')
-  redis.call('HINCRBY', REQUEST, 'version', 1)
-  picture(within or 0)
+-- Further fields that the move sets may follow.
+local function move(state, within, ...)
+  set('state', state, 'tries', 0, 'trouble', '', 'version', num('version') + 1, ...)
+  picture(within)
 end
 
 -- Requests that are open for the same target know of each other: 'overlaps' is JSON, by the ID of the other its requester
@@ -73,27 +97,26 @@ end
 -- workspace share one hash tag, so they are where these are.
 local function record_of(id) return string.sub(REQUEST, 1, -#ID - 1) .. id end
 local function is_open(id) return redis.call('ZSCORE', OPEN, id) and redis.call('EXISTS', record_of(id)) == 1 end
-local function overlaps_of(id)
-  local text = redis.call('HGET', record_of(id), 'overlaps') or ''
-  if text == '' then return {} end
-  return cjson.decode(text)
+local function decoded(overlaps)
+  if not overlaps or overlaps == '' then return {} end
+  return cjson.decode(overlaps)
 end
-local function keep_overlaps(id, overlaps)
-  local text = ''
-  if next(overlaps) then text = cjson.encode(overlaps) end
-  redis.call('HSET', record_of(id), 'overlaps', text)
+local function encoded(overlaps)
+  if not next(overlaps) then return '' end
+  return cjson.encode(overlaps)
 end
 -- The other learns that this one is open, or with nothing that it no longer is. Where many want the same at once, its
 -- messages are not drawn for each of them.
 local function tell(id, overlap)
-  local overlaps = overlaps_of(id)
+  local other = record_of(id)
+  local overlaps = decoded(redis.call('HGET', other, 'overlaps'))
   overlaps[ID] = overlap
-  keep_overlaps(id, overlaps)
-  redis.call('HINCRBY', record_of(id), 'version', 1)
-  picture_of(record_of(id), id, 2000)
+  redis.call('HSET', other, 'overlaps', encoded(overlaps))
+  redis.call('HINCRBY', other, 'version', 1)
+  picture_of(id, tonumber(redis.call('HGET', other, 'show_until') or 0), 2000)
 end
 local function part()
-  for id in pairs(overlaps_of(ID)) do
+  for id in pairs(decoded(get('overlaps'))) do
     if is_open(id) then tell(id, nil) end
   end
 end
@@ -101,14 +124,13 @@ end
 local function to_history()
   part()
   redis.call('ZREM', OPEN, ID)
-  redis.call('ZADD', HISTORY, ms(NOW), ID)
+  redis.call('ZADD', HISTORY, AT, ID)
   redis.call('ZREMRANGEBYSCORE', HISTORY, '-inf', ms(NOW - KEEP))
 end
 
 -- The secrets go in the same step that makes a request final.
-local function finish(state)
-  redis.call('HSET', REQUEST, 'decided', ms(NOW), 'lease_until', 0)
-  move(state)
+local function finish(state, ...)
+  move(state, 0, 'decided', AT, 'lease_until', 0, ...)
   redis.call('DEL', SEALED)
   redis.call('ZREM', DUE, ID)
   to_history()

@@ -5,15 +5,14 @@ if get('lease') ~= ARGV[5] then return answer('fenced') end
 if expire_if_late() ~= 'submitted' then return answer('state') end
 local refused = false
 for i = 6, #ARGV, 4 do
-  redis.call('HSET', REQUEST, 'outcome:' .. ARGV[i], ARGV[i + 1], 'baseline:' .. ARGV[i], ARGV[i + 2], 'result:' .. ARGV[i], ARGV[i + 3])
+  set('outcome:' .. ARGV[i], ARGV[i + 1], 'baseline:' .. ARGV[i], ARGV[i + 2], 'result:' .. ARGV[i], ARGV[i + 3])
   refused = refused or ARGV[i + 1] ~= 'waiting'
 end
 if refused then
   finish('rejected')
   audit('reject')
 else
-  redis.call('HSET', REQUEST, 'lease_until', 0)
-  move('pending')
+  move('pending', 0, 'lease_until', 0)
   redis.call('ZADD', DUE, get('expires'), ID)
   audit('prepare')
 end

@@ -3,7 +3,7 @@
 --       9 why it does not go on, for people; empty: it goes on
 -- Answers 'ok' or 'fenced'. A request that moved meanwhile is looked at again at once.
 if get('lease') ~= ARGV[5] then return answer('fenced') end
-redis.call('HSET', REQUEST, 'lease_until', 0)
+set('lease_until', 0)
 local state = get('state')
 if not (undecided(state) or state == 'approved' or state == 'applying' or num('retry_until') > 0) then
   redis.call('ZREM', DUE, ID)
@@ -13,10 +13,9 @@ local at = NOW + ARGV[7]
 if get('version') ~= ARGV[6] then
   at = NOW
 else
-  redis.call('HSET', REQUEST, 'tries', ARGV[8])
+  set('tries', ARGV[8])
   if get('trouble') ~= ARGV[9] then
-    redis.call('HSET', REQUEST, 'trouble', ARGV[9])
-    redis.call('HINCRBY', REQUEST, 'version', 1)
+    set('trouble', ARGV[9], 'version', num('version') + 1)
     picture(0)
   end
 end

@@ -5,5 +5,5 @@ local queue, lease = DUE, 'lease'
 if ARGV[5] == 'show' then queue, lease = SHOW, 'show' end
 if get(lease) ~= ARGV[6] or num(lease .. '_until') == 0 then return answer('fenced') end
 redis.call('ZADD', queue, ms(NOW + ARGV[7]), ID)
-redis.call('HSET', REQUEST, lease .. '_until', ms(NOW + ARGV[7]))
+set(lease .. '_until', ms(NOW + ARGV[7]))
 return answer('ok')

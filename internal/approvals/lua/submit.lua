@@ -7,22 +7,22 @@
 --       15 the person behind the requester's account; empty: not known  16 how many somebody may have under way
 --       17 how many others, open for the same target, learn of it  18… the project ID of each target
 -- Answers 'ok', 'exists', or 'many' (the requester has so many under way).
-if redis.call('EXISTS', REQUEST) == 1 then return answer('exists') end
+if KNOWN then return answer('exists') end
 -- What is decided is taken out here, so that no other move has to know this list. It never holds more than ARGV 16.
 local under_way = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], '-inf', '+inf')) do
   if redis.call('ZSCORE', OPEN, id) then under_way = under_way + 1 else redis.call('ZREM', KEYS[8], id) end
 end
 if under_way >= tonumber(ARGV[16]) then return answer('many') end
-redis.call('ZADD', KEYS[8], ms(NOW), ID)
+redis.call('ZADD', KEYS[8], AT, ID)
 redis.call('PEXPIRE', KEYS[8], ARGV[11])
-redis.call('HSET', REQUEST, 'doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitted', 'version', 1, 'requester', WHO,
-  'needed', ARGV[10], 'created', ms(NOW), 'expires', ms(NOW + ARGV[8]))
+set('doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitted', 'version', 1, 'requester', WHO, 'needed', ARGV[10],
+  'created', AT, 'expires', ms(NOW + ARGV[8]))
 redis.call('SET', SEALED, ARGV[7], 'PX', ARGV[9])
-redis.call('ZADD', OPEN, ms(NOW), ID)
+redis.call('ZADD', OPEN, AT, ID)
 local met = {} -- by ID of an open request: the projects that both are for
 local function list(key)
-  redis.call('ZADD', key, ms(NOW), ID)
+  redis.call('ZADD', key, AT, ID)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', ms(NOW - ARGV[11]))
 end
 list(KEYS[9])
@@ -37,7 +37,7 @@ for i = 10, #KEYS, 2 do
       redis.call('ZREM', target, id)
     end
   end
-  redis.call('ZADD', target, ms(NOW), ID)
+  redis.call('ZADD', target, AT, ID)
   redis.call('PEXPIRE', target, ARGV[11])
 end
 local overlaps = {}
@@ -45,10 +45,10 @@ for id, projects in pairs(met) do
   overlaps[id] = {requester = redis.call('HGET', record_of(id), 'requester'), projects = projects}
   tell(id, {requester = WHO, projects = projects})
 end
-if next(overlaps) then keep_overlaps(ID, overlaps) end
-redis.call('ZADD', DUE, ms(NOW), ID)
+if next(overlaps) then set('overlaps', encoded(overlaps)) end
+redis.call('ZADD', DUE, AT, ID)
 redis.call('ZADD', SHOW, ms(NOW + ARGV[12]), ID)
-if ARGV[15] ~= '' then redis.call('HSET', REQUEST, 'human', ARGV[15]) end
-if ARGV[14] ~= '' then redis.call('HSET', REQUEST, 'traceparent', ARGV[14]) end
+if ARGV[15] ~= '' then set('human', ARGV[15]) end
+if ARGV[14] ~= '' then set('traceparent', ARGV[14]) end
 audit('submit', 'change', ARGV[13])
 return answer('ok')
