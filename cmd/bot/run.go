@@ -113,6 +113,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	}
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)
+	store.MakeWay = sockets.MakeWay
 	state.fit(func() error { return standing(sockets) }, func() error { return stuck(store) })
 
 	g, ctx := errgroup.WithContext(ctx)

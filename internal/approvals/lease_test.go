@@ -165,6 +165,53 @@ func TestHowLateARequestIsTaken(t *testing.T) {
 	}
 }
 
+// TestAWorkerMakesWayBeforeItTakesARequest: meanwhile another process may take it.
+func TestAWorkerMakesWayBeforeItTakesARequest(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	waits, way := make(chan struct{}, 1), make(chan struct{})
+	s.MakeWay = func() {
+		select {
+		case waits <- struct{}{}:
+		default:
+		}
+		<-way
+	}
+	worked := make(chan *Request, 1)
+	w := &worker{store: s, queue: &s.work, name: "due", key: s.keys().due(), limit: 1, work: func(_ context.Context, r *Request) { worked <- r }}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.run(ctx) }()
+	r := submit(t, s)
+	<-waits
+	now, err := s.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	assert.Empty(t, now.lease, "nobody has it")
+	close(way)
+	assert.Equal(t, r.ID, (<-worked).ID)
+	stop()
+	require.NoError(t, <-done)
+}
+
+// TestSideBySide: everything is done, and never more at a time than may be.
+func TestSideBySide(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ n, atOnce, most int }{{0, 4, 0}, {1, 4, 1}, {3, 4, 3}, {20, 4, 4}, {20, 1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			var done, now, most atomic.Int64
+			sideBySide(tt.n, tt.atOnce, func(i int) {
+				done.Add(1 << i)
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Second)
+				now.Add(-1)
+			})
+			assert.EqualValues(t, 1<<tt.n-1, done.Load())
+			assert.EqualValues(t, tt.most, most.Load())
+			assert.Zero(t, now.Load())
+		})
+	}
+}
+
 // TestALoopThatComesRoundNoMoreIsNoticed: when every worker is at something that does not
 // end. Whatever else there is to wait for, the loop goes on.
 func TestALoopThatComesRoundNoMoreIsNoticed(t *testing.T) {

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/trace"
 )
 
@@ -116,35 +114,32 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 // drawKind draws the messages of a kind side by side, where they do not already
 // show the request as it is. Version is what they then count as showing.
 func (p *Projector) drawKind(ctx context.Context, r *Request, kind Kind, version int64, drawn map[string]Message) error {
-	var guard sync.Mutex
-	var drawing errgroup.Group
-	for _, name := range r.wanted(kind) {
+	names := slices.DeleteFunc(r.wanted(kind), func(name string) bool {
 		now := r.Messages[name]
-		if now.Ref != "" && (now.Version >= r.Version || kind == Reminder || kind == LastCall) {
-			continue // a reminder is said once
-		}
-		drawing.Go(func() error {
-			var ref string
-			err := guarded(func() (err error) {
-				ctx, span := p.Store.Trace.Start(ctx, "show", string(kind))
-				defer span.End()
-				ref, err = p.Notifier.Show(ctx, r, kind, now.Ref)
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			guard.Lock()
-			defer guard.Unlock()
-			drawn[name] = Message{Ref: ref, Version: version}
-			return nil
+		return now.Ref != "" && (now.Version >= r.Version || kind == Reminder || kind == LastCall) // a reminder is said once
+	})
+	var guard sync.Mutex
+	var failed error
+	sideBySide(len(names), len(names), func(i int) {
+		var ref string
+		err := guarded(func() (err error) {
+			ctx, span := p.Store.Trace.Start(ctx, "show", string(kind))
+			defer span.End()
+			ref, err = p.Notifier.Show(ctx, r, kind, r.Messages[names[i]].Ref)
+			return err
 		})
-	}
-	err := drawing.Wait()
+		guard.Lock()
+		defer guard.Unlock()
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", names[i], err))
+			return
+		}
+		drawn[names[i]] = Message{Ref: ref, Version: version}
+	})
 	for name, m := range drawn {
 		r.Messages[name] = m
 	}
-	return err
+	return failed
 }
 
 // wanted names the messages of a kind that the request should have in its state:
@@ -226,7 +221,7 @@ func (p *Projector) shown(ctx context.Context, r *Request, drawn map[string]Mess
 	if err != nil {
 		return err
 	}
-	if tries == 0 && reply.request != nil && reply.request.Version != r.Version {
+	if reply.word == "moved" {
 		p.Store.show.wake(r.ID)
 	}
 	return nil

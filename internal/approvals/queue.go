@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Times of the queues.
@@ -70,14 +68,18 @@ type worker struct {
 // run works until ctx ends, then lets the workers finish for a while. What they
 // cannot finish, another process takes up when their lease ends.
 func (w *worker) run(ctx context.Context) error {
-	var workers errgroup.Group
-	workers.SetLimit(w.limit)
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	start := func(id string) {
-		workers.Go(func() error {
-			w.take(working, id)
-			return nil
+	var workers sync.WaitGroup
+	next := make(chan string)
+	for range w.limit {
+		workers.Go(func() {
+			for id := range next {
+				if w.store.MakeWay != nil {
+					w.store.MakeWay()
+				}
+				w.take(working, id)
+			}
 		})
 	}
 	look := time.NewTimer(0)
@@ -88,15 +90,17 @@ func (w *worker) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			time.AfterFunc(drain, stop) // stop may be called again
-			return workers.Wait()
+			close(next)
+			workers.Wait()
+			return nil
 		case id := <-w.queue.open():
-			start(id)
+			next <- id
 		case <-look.C:
-			ids, next := w.look(ctx)
+			ids, pause := w.look(ctx)
 			for _, id := range ids {
-				start(id)
+				next <- id
 			}
-			look.Reset(next)
+			look.Reset(pause)
 		}
 	}
 }
@@ -153,6 +157,25 @@ func guarded(work func() error) (err error) {
 		}
 	}()
 	return work()
+}
+
+// sideBySide does n things, so many at a time. The last one it does itself: most requests
+// have one target, and a goroutine costs more than it saves.
+func sideBySide(n, atOnce int, do func(i int)) {
+	places := make(chan struct{}, atOnce)
+	var others sync.WaitGroup
+	for i := range n {
+		places <- struct{}{}
+		if i == n-1 {
+			do(i)
+			break
+		}
+		others.Go(func() {
+			do(i)
+			<-places
+		})
+	}
+	others.Wait()
 }
 
 // claim takes a request, or returns nil if there is nothing to do or somebody else has it.

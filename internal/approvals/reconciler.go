@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
@@ -74,18 +73,12 @@ func (r *Reconciler) prepare(ctx context.Context, req *Request) error {
 		return r.expire(ctx, req)
 	}
 	found := make([]prepared, len(req.Targets))
-	var readers errgroup.Group
-	readers.SetLimit(atOnce)
-	for i, project := range req.Targets {
-		readers.Go(func() error {
-			found[i].err = guarded(func() error {
-				found[i] = r.read(ctx, req, project)
-				return found[i].err
-			})
-			return nil
+	sideBySide(len(req.Targets), atOnce, func(i int) {
+		found[i].err = guarded(func() error {
+			found[i] = r.read(ctx, req, req.Targets[i])
+			return found[i].err
 		})
-	}
-	_ = readers.Wait() // they report in found
+	})
 
 	args := []any{req.lease}
 	var refused bool
@@ -164,36 +157,40 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 		detail = "Atlas gave no answer for an hour, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry."
 	}
 
-	var unanswered error
+	waiting := slices.DeleteFunc(slices.Clone(req.Targets), func(p atlas.Project) bool { return req.Target(p.ID).Outcome != Waiting })
+	var unanswered, unkept error
 	var guard sync.Mutex
-	appliers, applying := errgroup.WithContext(ctx)
-	appliers.SetLimit(atOnce)
-	for _, project := range req.Targets {
-		if req.Target(project.ID).Outcome != Waiting {
-			continue
+	applying, stop := context.WithCancel(ctx)
+	defer stop()
+	sideBySide(len(waiting), atOnce, func(i int) {
+		project := waiting[i]
+		outcome, result, err := Refused, Result{Detail: detail}, error(nil)
+		if detail == "" {
+			err = guarded(func() (err error) {
+				ctx, span := r.Store.aim(applying, "apply", req, project)
+				defer span.End()
+				outcome, result, err = r.applyTarget(ctx, req, project, settings)
+				cameOut(span, outcome, err)
+				return err
+			})
 		}
-		appliers.Go(func() error {
-			outcome, result, err := Refused, Result{Detail: detail}, error(nil)
-			if detail == "" {
-				err = guarded(func() (err error) {
-					ctx, span := r.Store.aim(applying, "apply", req, project)
-					defer span.End()
-					outcome, result, err = r.applyTarget(ctx, req, project, settings)
-					cameOut(span, outcome, err)
-					return err
-				})
-			}
-			if err != nil {
-				guard.Lock()
-				unanswered = err
-				guard.Unlock()
-				return nil
-			}
-			return r.record(ctx, req, project, outcome, result, locks)
-		})
-	}
-	if err := appliers.Wait(); err != nil {
-		return err
+		answered := err == nil
+		if answered {
+			err = r.record(ctx, req, project, outcome, result, locks)
+		}
+		guard.Lock()
+		defer guard.Unlock()
+		switch {
+		case err == nil:
+		case answered:
+			unkept = err
+			stop() // the others need not go on
+		default:
+			unanswered = err
+		}
+	})
+	if unkept != nil {
+		return unkept
 	}
 	if unanswered != nil {
 		return r.wait(ctx, req, unanswered)

@@ -55,6 +55,10 @@ type Store struct {
 	// show) and how long after it was due. For metrics: it must be quick. May be nil.
 	Claimed func(queue string, late time.Duration)
 
+	// MakeWay is called by a worker before it takes a request, and returns when what people
+	// wait for more has been done. May be nil.
+	MakeWay func()
+
 	Trace *trace.Tracer // nil: nothing is traced
 
 	asked submissions

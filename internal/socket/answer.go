@@ -110,7 +110,7 @@ type answer struct {
 func (a *answer) ack(payload any) error {
 	err := a.once(payload)
 	if err == nil {
-		a.conn.l.unacked.wait()
+		a.conn.l.unacked.quiet()
 	}
 	return err
 }

@@ -7,25 +7,29 @@ import (
 
 const (
 	quietTime = 3 * time.Millisecond   // without an envelope after which no more of a burst is expected
-	afterAcks = 100 * time.Millisecond // for which what follows an ack makes way at the most
+	afterAcks = 300 * time.Millisecond // for which other work makes way at the most
 )
 
-// A gate lets what follows an ack make way for other acks. Slack waits three seconds
-// for those, and people do not see the rest so soon: when hundreds of envelopes come
-// at once, all are acked before the work on the first ones takes the processor. One
-// that comes alone makes way for nobody.
+// A gate lets other work make way for acks. Slack waits three seconds for those, and
+// people do not see the rest so soon: when hundreds of envelopes come at once, all are
+// acked before the work that they give rise to takes the processor. One that comes alone
+// makes way for nobody.
 type gate struct {
 	guard sync.Mutex
-	owed  int       // acks
-	burst int       // envelopes that came, none of them long after the one before
-	last  time.Time // when an envelope came, or was acked
+	owed  int           // acks
+	paid  chan struct{} // closed when none is owed
+	burst int           // envelopes that came, none of them long after the one before
+	last  time.Time     // when an envelope came, or was acked
 }
 
 func (g *gate) enter() {
 	g.guard.Lock()
 	defer g.guard.Unlock()
-	if g.owed == 0 && time.Since(g.last) >= quietTime {
-		g.burst = 0
+	if g.owed == 0 {
+		g.paid = make(chan struct{})
+		if time.Since(g.last) >= quietTime {
+			g.burst = 0
+		}
 	}
 	g.owed++
 	g.burst++
@@ -36,30 +40,57 @@ func (g *gate) leave() {
 	g.guard.Lock()
 	defer g.guard.Unlock()
 	g.owed--
+	if g.owed == 0 {
+		close(g.paid)
+	}
 	g.last = time.Now()
 }
 
-// left is how long it is until the gate opens, if nothing comes.
-func (g *gate) left() time.Duration {
-	g.guard.Lock()
-	defer g.guard.Unlock()
-	switch {
-	case g.owed > 0:
-		return quietTime
-	case g.burst == 1:
-		return 0
-	default:
-		return quietTime - time.Since(g.last)
+// settled returns when no ack is owed, and after a while anyway.
+func (g *gate) settled() {
+	if paid, _ := g.state(); paid != nil {
+		settledWithin(paid, afterAcks)
 	}
 }
 
-// wait returns when no ack is owed and nothing more comes, and after a while anyway.
-func (g *gate) wait() {
-	for begun := time.Now(); time.Since(begun) < afterAcks; {
-		left := g.left()
-		if left <= 0 {
+// quiet returns when no ack is owed and nothing more comes, and after a while anyway.
+func (g *gate) quiet() {
+	for begun := time.Now(); ; {
+		paid, left := g.state()
+		patience := afterAcks - time.Since(begun)
+		switch {
+		case patience <= 0:
+			return
+		case paid != nil:
+			settledWithin(paid, patience)
+		case left > 0:
+			time.Sleep(left)
+		default:
 			return
 		}
-		time.Sleep(left)
+	}
+}
+
+func settledWithin(paid <-chan struct{}, patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-paid:
+	case <-timer.C:
+	}
+}
+
+// state is what there is to wait for: the acks that are owed in a burst, or, when none is
+// owed, so much time until it is over.
+func (g *gate) state() (paid <-chan struct{}, left time.Duration) {
+	g.guard.Lock()
+	defer g.guard.Unlock()
+	switch {
+	case g.burst <= 1:
+		return nil, 0
+	case g.owed > 0:
+		return g.paid, 0
+	default:
+		return nil, quietTime - time.Since(g.last)
 	}
 }

@@ -280,6 +280,10 @@ func (l *Listener) hasMet() bool {
 	return l.met
 }
 
+// MakeWay returns when no envelope waits for its ack any more, and after a while anyway.
+// It is for work that nobody waits for as long as that.
+func (l *Listener) MakeWay() { l.unacked.settled() }
+
 func tell[V any](f func(V), value V) {
 	if f != nil {
 		f(value)

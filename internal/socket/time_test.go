@@ -589,6 +589,42 @@ func TestWhatFollowsAnAckMakesWay(t *testing.T) {
 	}
 }
 
+// TestOtherWorkMakesWay for acks that are owed, but not for long, and not for the ack of
+// an envelope that came alone.
+func TestOtherWorkMakesWay(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		envelopes   []string
+		owed, waits time.Duration
+	}{
+		{[]string{"E1"}, time.Second, 0},
+		{[]string{"E1", "E2", "E3"}, 20 * time.Millisecond, 20 * time.Millisecond},
+		{[]string{"E1", "E2", "E3"}, time.Second, afterAcks},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newNearFar(t)
+			r := listen(t, f, &Listener{Handle: func(_ context.Context, _ Envelope, ack func(any) error) {
+				time.Sleep(tt.owed)
+				_ = ack(nil) // seen at the far end
+			}})
+			c := next(t, f.opened, "a connection")
+			r.MakeWay() // for nothing
+			for _, id := range tt.envelopes {
+				c.deliver(id)
+			}
+			synctest.Wait()
+			begun := time.Now()
+			r.MakeWay()
+			assert.Equal(t, tt.waits, time.Since(begun))
+			for range tt.envelopes {
+				c.acked(t)
+			}
+			r.MakeWay()
+			assert.Equal(t, tt.owed, time.Since(begun))
+		})
+	}
+}
+
 // TestAHandlerThatTakesItsTime loses its context, and is acked all the same.
 func TestAHandlerThatTakesItsTime(t *testing.T) {
 	waits := func() *Listener {

@@ -1,24 +1,28 @@
 -- shown.lua: what the messages of a request show now.
 -- ARGV  5 lease  6 version that was drawn  7 ms until the next look, or -1: none is needed
 --       8 attempts in a row without success; 0: every message is drawn  9… for each message: its name, JSON
--- Answers 'ok', 'fenced', or 'missing'. A message that a fenced worker posted is kept if there is no other of its name.
+-- Answers 'ok', 'moved' (there is more to draw), 'fenced', or 'missing', and no request: who drew it has it. A message that a
+-- fenced worker posted is kept if there is no other of its name.
+local function brief(word) return {word, AT, {}, entries} end
 if not KNOWN then
   redis.call('ZREM', SHOW, ID)
-  return answer('missing')
+  return brief('missing')
 end
 local fenced = get('show') ~= ARGV[5]
 for i = 9, #ARGV, 2 do
   local message = 'message:' .. ARGV[i]
   if not (fenced and has(message)) then set(message, ARGV[i + 1]) end
 end
-if fenced then return answer('fenced') end
+if fenced then return brief('fenced') end
 set('show_until', 0, 'show_tries', ARGV[8])
 if ARGV[8] == '0' and get('version') ~= ARGV[6] then
   redis.call('ZADD', SHOW, AT, ID)
-elseif tonumber(ARGV[7]) >= 0 then
+  return brief('moved')
+end
+if tonumber(ARGV[7]) >= 0 then
   redis.call('ZADD', SHOW, ms(NOW + ARGV[7]), ID)
 else
   redis.call('ZREM', SHOW, ID)
   if not redis.call('ZSCORE', DUE, ID) then redis.call('PEXPIRE', REQUEST, ms(KEEP)) end
 end
-return answer('ok')
+return brief('ok')
