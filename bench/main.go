@@ -6,6 +6,7 @@
 //	go run ./bench -quick          whether all of it works, in less than two
 //	go run ./bench -json FILE      all values, for machines
 //	go run ./bench -update         write docs/performance.md and its plots anew
+//	go run ./bench -profile FILE   measure the bot alone, and write what its processor did
 //
 // The report goes to stdout.
 package main
@@ -43,9 +44,13 @@ func benchmark(ctx context.Context, args []string) (err error) {
 	quick := flags.Bool("quick", false, "show that everything works; the numbers say nothing")
 	file := flags.String("json", "", "write all values to this file")
 	update := flags.Bool("update", false, "write docs/performance.md and its plots anew")
+	profile := flags.String("profile", "", "measure the bot alone, and write a CPU profile of it to this file")
 	_ = flags.Parse(args) // it ends the program instead
-	if *quick && *update {
+	switch {
+	case *quick && *update:
 		return errors.New("-quick and -update: the page is written from a whole run only")
+	case *profile != "" && (*file != "" || *update):
+		return errors.New("-profile measures the bot alone: leave out -json and -update")
 	}
 	if err := need(); err != nil {
 		return err
@@ -66,6 +71,9 @@ func benchmark(ctx context.Context, args []string) (err error) {
 	plan := fullPlan()
 	if *quick {
 		plan = quickPlan()
+	}
+	if *profile != "" {
+		return b.profile(ctx, &plan, *profile)
 	}
 	results, err := b.results(ctx, &plan)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 // Nothing is expected of the bot but an ack: it is how the floor is measured.
 func (w *World) Acks(ctx context.Context, n, rounds int) error {
 	for range rounds {
+		w.Slack.Gather(n)
 		if err := each(n, func(i int) error {
 			_, err := w.seats[i].person.Command(ctx, incidents, command, "update "+w.seats[i].project+" "+typ)
 			return err
@@ -20,6 +21,7 @@ func (w *World) Acks(ctx context.Context, n, rounds int) error {
 			return err
 		}
 		card := slacksim.Message{Channel: Approvals, TS: "1.000001"}
+		w.Slack.Gather(n)
 		if err := each(n, func(int) error {
 			return w.Slack.Person(approver).ClickStale(ctx, card, "approve", "req_0000000000")
 		}); err != nil {

@@ -12,7 +12,7 @@ import (
 func TestBarrier(t *testing.T) {
 	t.Parallel()
 	const n, rounds = 5, 100
-	b := newBarrier(n)
+	b := newBarrier(n, func(int) {})
 	var arrived atomic.Int64
 	var all sync.WaitGroup
 	for i := range n {

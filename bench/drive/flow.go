@@ -27,7 +27,8 @@ func readMessage(text []byte) (m message, ok bool) {
 }
 
 // flow is one rotation, from the command to the card that says that it is applied.
-// Together is called between its steps: in it, flows may wait for each other.
+// Together is called before the submission and before the click: in it, flows may wait for
+// each other.
 func (w *World) flow(ctx context.Context, s *seat, together func()) error {
 	begun := time.Now()
 	if err := w.open(ctx, s); err != nil {
@@ -53,7 +54,6 @@ func (w *World) flow(ctx context.Context, s *seat, together func()) error {
 	if err := w.approve(ctx, s, shown); err != nil {
 		return err
 	}
-	together()
 	w.measure(func(f *Figures) { f.flow(time.Since(begun)) })
 	return nil
 }
@@ -108,7 +108,8 @@ func (w *World) approve(ctx context.Context, s *seat, card string) error {
 // submissions and then n clicks come at a time, so many rounds.
 func (w *World) Together(ctx context.Context, n, rounds int) error {
 	for range rounds {
-		step := newBarrier(n)
+		w.Slack.Gather(n)
+		step := newBarrier(n, w.Slack.Gather)
 		if err := each(n, func(i int) error {
 			err := w.flow(ctx, w.seats[i], step.wait)
 			if err != nil {
@@ -172,15 +173,19 @@ func drain[V any](c <-chan V) {
 	}
 }
 
-// barrier lets a number of goroutines wait for each other, again and again.
+// barrier lets a number of goroutines wait for each other, again and again. Before each
+// time that they go on, it says how many they are.
 type barrier struct {
+	before  func(members int)
 	mu      sync.Mutex
 	members int
 	waiting int
 	open    chan struct{}
 }
 
-func newBarrier(members int) *barrier { return &barrier{members: members, open: make(chan struct{})} }
+func newBarrier(members int, before func(members int)) *barrier {
+	return &barrier{members: members, before: before, open: make(chan struct{})}
+}
 
 func (b *barrier) wait() {
 	b.mu.Lock()
@@ -203,6 +208,7 @@ func (b *barrier) release() {
 	if b.waiting < b.members || b.waiting == 0 {
 		return
 	}
+	b.before(b.members)
 	close(b.open)
 	b.open, b.waiting = make(chan struct{}), 0
 }
@@ -214,6 +220,7 @@ func (w *World) Slowly(ctx context.Context, rounds int, think time.Duration) err
 		if err := w.flow(ctx, w.seats[0], func() { time.Sleep(think) }); err != nil {
 			return err
 		}
+		time.Sleep(think)
 	}
 	return nil
 }

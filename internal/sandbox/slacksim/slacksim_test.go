@@ -425,6 +425,45 @@ func TestAcks(t *testing.T) {
 	})
 }
 
+// Envelopes that go out together wait for the last of them; those that come after do not.
+func TestGathered(t *testing.T) {
+	t.Parallel()
+	a := start(t, Options{})
+	ws := a.connect()
+	a.s.Gather(2)
+	var sent [3]chan error
+	ask := func(i int) {
+		sent[i] = make(chan error, 1)
+		go func() {
+			_, err := a.s.Person(mira).Command(a.ctx, incidents, "/atlas-integration", fmt.Sprint(i))
+			sent[i] <- err
+		}()
+	}
+	ask(0)
+	require.NoError(t, a.s.wait(a.ctx, func() bool { return a.s.gathering.missing == 1 }))
+	ask(1)
+	var texts []string
+	for range 2 {
+		id, payload := a.take(ws)
+		texts = append(texts, text(payload["text"]))
+		a.ack(ws, id, nil)
+	}
+	assert.ElementsMatch(t, []string{"0", "1"}, texts)
+	require.NoError(t, a.s.wait(a.ctx, func() bool { return a.s.gathering == nil }), "nobody is waited for any more")
+	ask(2)
+	id, _ := a.take(ws)
+	a.ack(ws, id, nil)
+	for i := range sent {
+		require.NoError(t, <-sent[i])
+	}
+
+	a.s.Gather(2) // the other one does not come
+	ask(0)
+	id, _ = a.take(ws)
+	a.ack(ws, id, nil)
+	require.NoError(t, <-sent[0])
+}
+
 func TestTheEndsOfAConnection(t *testing.T) {
 	t.Parallel()
 	a, clock := frozen(t)
@@ -436,6 +475,7 @@ func TestTheEndsOfAConnection(t *testing.T) {
 	clock.Advance(10 * time.Second)
 	_, _, err := ws.ReadMessage()
 	require.Error(t, err)
+	require.NoError(t, a.s.WaitDisconnected(a.ctx))
 
 	ws = a.connect()
 	a.s.CutSockets()

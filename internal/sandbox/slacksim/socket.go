@@ -30,6 +30,7 @@ type sockets struct {
 	off       bool
 	skipHello int
 	twice     bool
+	gathering *gathering
 	tickets   map[string]bool // that were given and not used
 	conns     []*conn         // all that count, those without a hello too
 	envelopes map[string]*envelope
@@ -114,6 +115,50 @@ func (s *Server) DeliverTwice(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.twice = on
+}
+
+// gathering is of envelopes that go out together.
+type gathering struct {
+	missing int
+	all     chan struct{} // closed when none is missing
+}
+
+// gatherTime is how long envelopes wait for those that are still missing.
+const gatherTime = time.Second
+
+// Gather holds the next n envelopes back until all of them are ready to be sent, or one does
+// not come in time: they then go out at once, and none waits while another is put together.
+func (s *Server) Gather(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gathering = &gathering{missing: n, all: make(chan struct{})}
+}
+
+// gather counts one that is ready. It is called with the lock held.
+func (s *Server) gather() *gathering {
+	g := s.gathering
+	if g == nil {
+		return nil
+	}
+	g.missing--
+	if g.missing <= 0 {
+		close(g.all)
+		s.gathering = nil
+	}
+	return g
+}
+
+func (s *Server) untilAll(g *gathering) {
+	if g == nil {
+		return
+	}
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	select {
+	case <-g.all:
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
 }
 
 // Refresh tells every connection that it ends, and why. After warning and
@@ -326,6 +371,7 @@ var (
 type envelope struct {
 	id, kind string
 	body     object
+	frame    []byte
 	shown    []byte // the payload, redacted
 	accepts  bool
 	sent     time.Time
@@ -361,6 +407,7 @@ func (s *Server) send(kind string, payload any, accepts bool, more object) *enve
 	for k, v := range more {
 		e.body[k] = v
 	}
+	e.frame = encode(e.body)
 	s.mu.Lock()
 	c := s.pick()
 	if c == nil || s.closed {
@@ -371,7 +418,9 @@ func (s *Server) send(kind string, payload any, accepts bool, more object) *enve
 	}
 	s.envelopes[e.id] = e
 	s.dispatched(e, c)
+	g := s.gather()
 	s.mu.Unlock()
+	s.untilAll(g)
 	s.put(c, e)
 	return e
 }
@@ -433,7 +482,7 @@ func (s *Server) untilAcked(e *envelope, c *conn, copies int) {
 
 func (s *Server) put(c *conn, e *envelope) {
 	if !s.isSilent(c) {
-		c.writeFrame(encode(e.body), func() {
+		c.writeFrame(e.frame, func() {
 			now := s.clock.Now()
 			e.written.Store(&now)
 		})
