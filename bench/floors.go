@@ -7,14 +7,23 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/atlas-integration-bot/atlas-integration-bot/bench/drive"
 	"github.com/atlas-integration-bot/atlas-integration-bot/bench/report"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
 )
 
+// keepVote is the least that a bot does which acks a click after it counts: it keeps who
+// clicked, once, and notes it.
+var keepVote = redis.NewScript(`
+local new = redis.call('HSETNX', KEYS[1], ARGV[1], 1)
+redis.call('XADD', KEYS[2], '*', 'who', ARGV[1], 'request', KEYS[1])
+return new`)
+
 // floors measures the round trips that no bot can do without: to Redis and to Atlas.
-func (b *bench) floors(ctx context.Context) (report.Run, error) {
+func (b *bench) floors(ctx context.Context, loads []int) (report.Run, error) {
 	run := report.Run{System: "round trips", What: "floors", Values: report.Sample{}}
 	world, err := drive.NewWorld(seats)
 	if err != nil {
@@ -39,6 +48,9 @@ func (b *bench) floors(ctx context.Context) (report.Run, error) {
 	}
 	trips := map[string]func(i int) error{
 		"redis": func(int) error { return b.bot.rdb.Ping(ctx).Err() },
+		"redis vote": func(i int) error {
+			return keepVote.Run(ctx, b.bot.rdb, []string{fmt.Sprintf("vote:%d", i), "votes"}, "U0APPROVER").Err()
+		},
 		"atlas get": func(i int) error {
 			_, err := admin.Integration(ctx, projects[i].ID, pagerDuty)
 			return err
@@ -49,7 +61,7 @@ func (b *bench) floors(ctx context.Context) (report.Run, error) {
 		},
 	}
 	for name, trip := range trips {
-		for _, n := range []int{1, 50} {
+		for _, n := range loads {
 			times, err := atATime(n, 20, trip)
 			if err != nil {
 				return run, fmt.Errorf("%s: %w", name, err)

@@ -30,8 +30,8 @@ type plan struct {
 func fullPlan() plan {
 	return plan{
 		effort: effort{
-			loads: []int{1, 50, seats}, rounds: map[int]int{1: 40, 50: 6, seats: 2},
-			free: 3 * time.Second, people: 50, single: 15, idle: time.Second,
+			loads: []int{1, 50, seats}, rounds: map[int]int{1: 40, 50: 5, seats: 2},
+			free: 2500 * time.Millisecond, people: 50, single: 10, idle: time.Second,
 		},
 		histories: []int{10, 10_000, 1_000_000}, usual: 10_000, repeats: 3, replicas: []int{2, 4},
 		refreshes: 12 * time.Second, perSecond: 100,
@@ -80,7 +80,7 @@ func (b *bench) measure(ctx context.Context, p *plan) (runs []report.Run, err er
 				}
 			}
 			if history == p.usual {
-				err := errors.Join(note(b.acks(ctx, p)), note(b.floors(ctx)), b.replicas(ctx, p, note))
+				err := errors.Join(note(b.acks(ctx, p)), note(b.floors(ctx, p.loads)), b.replicas(ctx, p, note))
 				if err != nil {
 					return nil, err
 				}

@@ -190,10 +190,18 @@ func (r *Results) refresh(b *strings.Builder) {
 }
 
 func (r *Results) floors(b *strings.Builder) {
-	line(b, "\n## Round trips alone\n\nWhat no bot can do without, from Go (ms).\n\n| | 1 at a time, p50 | p99 | 50 at a time, p50 | p99 |\n| --- | ---: | ---: | ---: | ---: |")
-	for _, trip := range []struct{ title, name string }{{"Redis, PING", "redis"}, {"Atlas, GET", "atlas get"}, {"Atlas, PUT", "atlas put"}} {
+	line(b, "\n## Round trips alone\n\nWhat no bot can do without, from Go (ms).\n")
+	head, rule := "| |", "| --- |"
+	for _, n := range r.Loads {
+		head += fmt.Sprintf(" %d at a time, p50 | p99 |", n)
+		rule += " ---: | ---: |"
+	}
+	line(b, "%s\n%s", head, rule)
+	for _, trip := range []struct{ title, name string }{
+		{"Redis, PING", "redis"}, {"Redis, the smallest script that keeps a click", "redis vote"}, {"Atlas, GET", "atlas get"}, {"Atlas, PUT", "atlas put"},
+	} {
 		var cells []string
-		for _, n := range []int{1, 50} {
+		for _, n := range r.Loads {
 			for _, p := range []string{"p50", "p99"} {
 				s, _ := r.of(Floors, "floors", 0, 0, fmt.Sprintf("%s/%d/%s", trip.name, n, p))
 				cells = append(cells, s.String())
