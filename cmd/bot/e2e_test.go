@@ -291,12 +291,15 @@ func (w *world) fill(t *testing.T, who string, f filled) {
 	}
 }
 
-// settled waits until the form no longer says that it is reading current values.
+// settled waits until the form was drawn with the projects that were chosen, and no longer
+// says that it is reading current values.
 func (w *world) settled(t *testing.T, who string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, err := w.slack.Person(who).WaitView(ctx, func(v slacksim.View) bool { return !strings.Contains(string(v.JSON), "Reading") })
+	_, err := w.slack.Person(who).WaitView(ctx, func(v slacksim.View) bool {
+		return strings.Contains(string(v.JSON), `"initial_options"`) && !strings.Contains(string(v.JSON), "Reading")
+	})
 	require.NoError(t, err, "the form did not get its current values")
 }
 
