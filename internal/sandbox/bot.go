@@ -122,6 +122,21 @@ func (b *bot) ready(ctx context.Context) error {
 
 func (b *bot) runs() bool { return b.cmd != nil && b.ended.Err() == nil }
 
+// displaced reports whether the bot does not run and somebody else listens where it should.
+func (b *bot) displaced(ctx context.Context) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.runs() || b.health == "" {
+		return false
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", b.health)
+	if err != nil {
+		return ctx.Err() == nil
+	}
+	_ = listener.Close()
+	return false
+}
+
 // kill ends the process as a crash does, without a word.
 func (b *bot) kill() {
 	b.mu.Lock()

@@ -174,6 +174,17 @@ func (s *Sandbox) environment() ([]string, error) {
 
 // StartBot starts the bot, if it does not run, and waits until it is connected.
 func (s *Sandbox) StartBot(ctx context.Context) error {
+	err := s.connectBot(ctx)
+	for range 4 { // another process may take the port between finding and using it
+		if err == nil || !s.bot.displaced(ctx) {
+			break
+		}
+		err = s.connectBot(ctx)
+	}
+	return err
+}
+
+func (s *Sandbox) connectBot(ctx context.Context) error {
 	ended, err := s.bot.start(ctx)
 	if err != nil {
 		return err
