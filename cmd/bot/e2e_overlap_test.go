@@ -89,6 +89,7 @@ func TestTheWayToTheCard(t *testing.T) {
 	sent := w.view(t, mira, link)
 	assert.Contains(t, string(sent.JSON), "waits for approval")
 	assert.Contains(t, w.message(t, mira, w.slack.Person(mira).DM(), "pending", "").PlainText(), link)
+	w.remembers(t, card) // before that, no list knows the way
 	for _, command := range []string{"pending", "status " + requestID(t, card), "history payments-prod"} {
 		w.asked(t, mira, command, link)
 	}
