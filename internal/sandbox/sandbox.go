@@ -174,14 +174,13 @@ func (s *Sandbox) environment() ([]string, error) {
 
 // StartBot starts the bot, if it does not run, and waits until it is connected.
 func (s *Sandbox) StartBot(ctx context.Context) error {
-	err := s.connectBot(ctx)
-	for range 4 { // another process may take the port between finding and using it
-		if err == nil || !s.bot.displaced(ctx) {
-			break
+	for tries := 1; ; tries++ {
+		err := s.connectBot(ctx)
+		// Another process may take the port between finding and using it.
+		if err == nil || tries == 5 || !s.bot.displaced(ctx) {
+			return err
 		}
-		err = s.connectBot(ctx)
 	}
-	return err
 }
 
 func (s *Sandbox) connectBot(ctx context.Context) error {

@@ -457,11 +457,12 @@ func TestGathered(t *testing.T) {
 		require.NoError(t, <-sent[i])
 	}
 
-	a.s.Gather(2) // the other one does not come
+	a.s.Gather(3) // the other two do not come
 	ask(0)
 	id, _ = a.take(ws)
 	a.ack(ws, id, nil)
 	require.NoError(t, <-sent[0])
+	require.NoError(t, a.s.wait(a.ctx, func() bool { return a.s.gathering == nil }), "nor are they waited for any more")
 }
 
 func TestTheEndsOfAConnection(t *testing.T) {

@@ -142,10 +142,18 @@ func (s *Server) gather() *gathering {
 	}
 	g.missing--
 	if g.missing <= 0 {
-		close(g.all)
-		s.gathering = nil
+		s.release(g)
 	}
 	return g
+}
+
+// release lets go of those that wait; whoever comes later is waited for no more. It is
+// called with the lock held.
+func (s *Server) release(g *gathering) {
+	if s.gathering == g {
+		s.gathering = nil
+		close(g.all)
+	}
 }
 
 func (s *Server) untilAll(g *gathering) {
@@ -157,6 +165,9 @@ func (s *Server) untilAll(g *gathering) {
 	select {
 	case <-g.all:
 	case <-timer.C:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.release(g)
 	case <-s.ctx.Done():
 	}
 }
