@@ -15,6 +15,7 @@ type Clock struct {
 	at      time.Time // when frozen
 	shift   time.Duration
 	changed chan struct{}
+	pulse   pulse
 }
 
 // NewClock returns a clock that stands at the given time until it is advanced.
@@ -46,6 +47,52 @@ func (c *Clock) Advance(d time.Duration) {
 		close(c.changed)
 		c.changed = nil
 	}
+}
+
+// stood is how long, in all, the process could not run although time went on. Whoever
+// measures others by this clock takes it off: a machine that sleeps, or does something
+// else for seconds, is no app that is slow.
+func (c *Clock) stood() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frozen {
+		return 0
+	}
+	return c.pulse.beat(time.Now())
+}
+
+// beat keeps the count of [Clock.stood] until ctx ends.
+func (c *Clock) beat(ctx context.Context) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		c.stood()
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const (
+	beatEvery = 50 * time.Millisecond
+	skipped   = 500 * time.Millisecond // between two beats: the process did not run
+)
+
+// A pulse counts the time between beats that are too far apart.
+type pulse struct {
+	last   time.Time
+	missed time.Duration
+}
+
+// beat notes that the process runs, and gives what it has missed in all.
+func (p *pulse) beat(now time.Time) time.Duration {
+	if gap := now.Sub(p.last); gap >= skipped && !p.last.IsZero() {
+		p.missed += gap
+	}
+	p.last = now
+	return p.missed
 }
 
 // reach waits until the clock shows at; it reports false if ctx or stop ended first.

@@ -114,6 +114,7 @@ func New(opt Options) (*Server, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
 	}
+	s.running.Go(func() { s.clock.beat(s.ctx) })
 	s.running.Go(func() {
 		if err := s.http.Serve(watched{listener}); !errors.Is(err, http.ErrServerClosed) {
 			s.closeErr = fmt.Errorf("serve the Slack stand-in: %w", err)

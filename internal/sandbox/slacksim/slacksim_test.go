@@ -59,6 +59,14 @@ func frozen(t *testing.T) (*app, *Clock) {
 	return start(t, Options{Clock: clock}), clock
 }
 
+// standStill has time go on as if the process had not run meanwhile.
+func (c *Clock) standStill(d time.Duration) {
+	c.mu.Lock()
+	c.pulse.last = c.pulse.last.Add(-d)
+	c.mu.Unlock()
+	c.Advance(d)
+}
+
 func (a *app) dial() *websocket.Conn {
 	a.Helper()
 	_, address, err := a.api.StartSocketModeContext(a.ctx)
@@ -351,6 +359,31 @@ func TestAcks(t *testing.T) {
 		ws := a.connect()
 		done := press(a)
 		id, _ := a.take(ws)
+		clock.Advance(3*time.Second + time.Millisecond)
+		var undelivered *DeliveryError
+		require.ErrorAs(t, <-done, &undelivered)
+		assert.Equal(t, id, a.violated(LateAck).EnvelopeID)
+	})
+	t.Run("not late: nothing on the machine could run", func(t *testing.T) {
+		t.Parallel()
+		clock := &Clock{}
+		a := start(t, Options{Clock: clock})
+		ws := a.connect()
+		done := press(a)
+		id, _ := a.take(ws)
+		clock.standStill(4 * time.Second)
+		a.ack(ws, id, nil)
+		require.NoError(t, <-done)
+		assert.Empty(t, a.s.Violations())
+	})
+	t.Run("late, even so", func(t *testing.T) {
+		t.Parallel()
+		clock := &Clock{}
+		a := start(t, Options{Clock: clock})
+		ws := a.connect()
+		done := press(a)
+		id, _ := a.take(ws)
+		clock.standStill(4 * time.Second)
 		clock.Advance(3*time.Second + time.Millisecond)
 		var undelivered *DeliveryError
 		require.ErrorAs(t, <-done, &undelivered)
