@@ -120,6 +120,34 @@ func TestTypeSwitch(t *testing.T) {
 	assert.Empty(t, w.puts(t, "payments-prod", "PAGER_DUTY"))
 }
 
+// TestAFormThatSlackDidNotDraw: the fields of the type that was chosen are missing from it.
+// Whoever sends it is told so, keeps what they typed, and gets the fields.
+func TestAFormThatSlackDidNotDraw(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bot := w.start(t)
+	f := rotation("5d0a", "payments-prod")
+	w.open(t, mira, "update", filled{projects: f.projects, reason: f.reason})
+	w.settled(t, mira)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w.slack.Fail("views.update", 1, slacksim.Failure{Error: "internal_error"})
+	p := w.slack.Person(mira)
+	require.NoError(t, p.Select(ctx, "type", f.kind))
+	require.NoError(t, bot.logs.wait(ctx, 0, "update the form"))
+
+	assert.Equal(t, map[string]string{"type": "The form did not show the fields of PagerDuty yet. Fill them in when they are here, then send it again."},
+		w.submit(t, mira).Errors)
+	_, err := p.WaitView(ctx, func(v slacksim.View) bool {
+		return strings.Contains(string(v.JSON), "serviceKey") && !strings.Contains(string(v.JSON), "Reading")
+	})
+	require.NoError(t, err)
+	require.NoError(t, p.Select(ctx, "region", "EU"))
+	require.NoError(t, p.Type("serviceKey", key("5d0a")))
+	require.Empty(t, w.submit(t, mira).Errors)
+	assert.Contains(t, w.card(t, "pending").PlainText(), f.reason, "the reason stays")
+}
+
 // TestPrefill: the form opens with the plain values that Atlas has.
 func TestPrefill(t *testing.T) {
 	t.Parallel()

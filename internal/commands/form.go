@@ -62,20 +62,7 @@ func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	if i.View == nil {
 		return
 	}
-	in := modals.ReadForm(i.View.State)
-	projects, err := b.offered(ctx)
-	if err != nil {
-		b.log().WarnContext(ctx, "list projects", "error", err)
-	}
-	form := modals.Form{
-		Offered: projects, Projects: chosen(projects, in.Projects), Type: in.Type,
-		Generation: in.Generation, Plain: in.Edited(i.View.PrivateMetadata), Trace: modals.TraceOf(i.View.PrivateMetadata),
-		Policy: &b.Requests.Policy,
-	}
-	fill := form.Type != nil && form.Type.Discontinued == "" && len(form.Projects) > 0
-	if fill {
-		form.Note = readingNote
-	}
+	form, fill := b.chosenForm(ctx, i)
 	hash := ""
 	b.choices.follow(i.View.ID, i.Actions[0].ActionTS, func() {
 		var conflict bool
@@ -87,6 +74,36 @@ func (b *Bot) redrawForm(ctx context.Context, i *interaction, ack Ack) {
 	if fill && hash != "" {
 		b.fillForm(ctx, i.View.ID, hash, form)
 	}
+}
+
+// catchUp draws a form that was submitted without the fields of the type that was chosen,
+// as it is when Slack did not take the drawing. What was drawn meanwhile stays.
+func (b *Bot) catchUp(ctx context.Context, i *interaction) {
+	form, fill := b.chosenForm(ctx, i)
+	hash, _ := b.updateView(ctx, i.View.ID, i.View.Hash, form)
+	if fill && hash != "" {
+		b.fillForm(ctx, i.View.ID, hash, form)
+	}
+}
+
+// chosenForm is the form as it should be after what was chosen, and whether current values
+// belong in it.
+func (b *Bot) chosenForm(ctx context.Context, i *interaction) (form modals.Form, fill bool) {
+	in := modals.ReadForm(i.View.State)
+	projects, err := b.offered(ctx)
+	if err != nil {
+		b.log().WarnContext(ctx, "list projects", "error", err)
+	}
+	form = modals.Form{
+		Offered: projects, Projects: chosen(projects, in.Projects), Type: in.Type,
+		Generation: in.Generation, Plain: in.Edited(i.View.PrivateMetadata), Trace: modals.TraceOf(i.View.PrivateMetadata),
+		Policy: &b.Requests.Policy,
+	}
+	fill = form.Type != nil && form.Type.Discontinued == "" && len(form.Projects) > 0
+	if fill {
+		form.Note = readingNote
+	}
+	return form, fill
 }
 
 // submitted reports whether a view has become a request, and now says so.
@@ -239,6 +256,9 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 	problems, warnings := in.Check(allowed)
 	if len(problems) > 0 {
 		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
+		if in.Undrawn() {
+			b.catchUp(ctx, i)
+		}
 		return
 	}
 	targets := chosen(projects, in.Projects)

@@ -264,7 +264,7 @@ func TestInlineErrors(t *testing.T) {
 		{name: "no type", typed: person{"type": ""}, block: "type", says: "Choose the type"},
 		{name: "no such type", typed: person{"type": "FLOWDOCK"}, block: "type", says: "Choose the type"},
 		{name: "discontinued", typed: person{"type": "HIP_CHAT"}, block: "type", says: "no longer has HipChat"},
-		{name: "before the redraw", typed: person{"type": "DATADOG"}, block: "type", says: "does not show the fields of Datadog yet"},
+		{name: "before the redraw", typed: person{"type": "DATADOG"}, block: "type", says: "did not show the fields of Datadog yet"},
 		{name: "no reason", typed: person{"reason": " \n "}, block: "reason", says: "Say why"},
 		{name: "long reason", typed: person{"reason": strings.Repeat("ä", 3001)}, block: "reason", says: "this has 3001"},
 		{name: "key in reason", typed: person{"reason": "the new one is " + key}, block: "reason", says: "holds one of the keys"},

@@ -181,12 +181,17 @@ func (in Input) Check(allowed func(id string) bool) (errors map[string]string, w
 		errors[blockType] = "Choose the type of the integration."
 	case in.Type.Discontinued != "":
 		errors[blockType] = fmt.Sprintf("Atlas no longer has %s integrations, so none can be updated. Choose another type.", in.Type.Title)
-	case len(in.blocks) == 0:
-		errors[blockType] = fmt.Sprintf("The form does not show the fields of %s yet. Wait a moment, then send it again.", in.Type.Title)
+	case in.Undrawn():
+		errors[blockType] = fmt.Sprintf("The form did not show the fields of %s yet. Fill them in when they are here, then send it again.", in.Type.Title)
 	default:
 		warnings = in.checkFields(errors)
 	}
 	return errors, warnings
+}
+
+// Undrawn reports whether the form did not show the fields of the type that was chosen.
+func (in Input) Undrawn() bool {
+	return in.Type != nil && in.Type.Discontinued == "" && len(in.blocks) == 0
 }
 
 func (in Input) checkProjects(allowed func(id string) bool) string {
