@@ -1,8 +1,10 @@
 package approvals
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -236,4 +238,56 @@ func TestALoopThatComesRoundNoMoreIsNoticed(t *testing.T) {
 	stop()
 	require.NoError(t, <-done)
 	assert.Empty(t, s.Stalled(0), "it runs no more")
+}
+
+// TestWhoStopsBeginsNothingNew: however much is due and waits for a worker. It stays in
+// Redis, where others find it.
+func TestWhoStopsBeginsNothingNew(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ctx, stop := context.WithCancel(t.Context())
+	begun, end := make(chan struct{}, 3), make(chan struct{})
+	w := &worker{store: s, queue: &s.work, name: "due", key: s.keys().due(), limit: 1, work: func(context.Context, *Request) {
+		begun <- struct{}{}
+		<-end
+	}}
+	for range 3 {
+		submit(t, s)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.run(ctx) }()
+	<-begun
+	require.Eventually(t, func() bool { return s.Stalled(2*interval) == "due" }, time.Minute, 10*time.Millisecond, "the next one waits for a worker")
+	stop()
+	close(end)
+	require.NoError(t, <-done)
+	assert.Empty(t, begun)
+}
+
+// TestARedisThatSaysNothingIsInTheLog: where whoever runs the bot is told to look for it.
+func TestARedisThatSaysNothingIsInTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0"}) // never called: see silence
+		defer func() { require.NoError(t, client.Close()) }()
+		quiet := &silence{answer: func(ctx context.Context, cmd *redis.Cmd) error {
+			<-ctx.Done()
+			cmd.SetErr(ctx.Err())
+			return cmd.Err()
+		}}
+		quiet.claims.Add(1) // grants none
+		client.AddHook(quiet)
+		var lines bytes.Buffer
+		w := worker{store: &Store{Redis: client, Team: "T1", Log: slog.New(slog.NewTextHandler(&lines, nil))}, name: "due"}
+
+		_, _ = w.look(t.Context())
+		assert.Contains(t, lines.String(), "look for due requests")
+		assert.Contains(t, lines.String(), "deadline exceeded")
+
+		lines.Reset()
+		ending, end := context.WithCancel(t.Context())
+		end()
+		_, _ = w.look(ending)
+		assert.Empty(t, lines.String(), "a bot that ends has nothing to complain of")
+	})
 }

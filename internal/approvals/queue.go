@@ -94,22 +94,37 @@ func (w *worker) run(ctx context.Context) error {
 			workers.Wait()
 			return nil
 		case id := <-w.queue.open():
-			next <- id
+			hand(ctx, next, id)
 		case <-look.C:
 			ids, pause := w.look(ctx)
-			for _, id := range ids {
-				next <- id
-			}
+			hand(ctx, next, ids...)
 			look.Reset(pause)
+		}
+	}
+}
+
+// hand gives requests to workers as these come free, until ctx ends: whoever stops begins
+// nothing new.
+func hand(ctx context.Context, next chan<- string, ids ...string) {
+	for _, id := range ids {
+		select {
+		case <-ctx.Done():
+			return
+		default:
+		}
+		select {
+		case next <- id:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
 
 func (w *worker) look(ctx context.Context) (ids []string, next time.Duration) {
 	next = interval*3/4 + rand.N(interval/2) //nolint:gosec // spreads replicas, guards nothing
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	ids, wait, err := w.store.due(ctx, w.key, batch)
+	ids, wait, err := w.store.due(call, w.key, batch)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.store.log().WarnContext(ctx, "look for due requests", "queue", w.name, "error", err)
