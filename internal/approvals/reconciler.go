@@ -85,9 +85,7 @@ func (r *Reconciler) prepare(ctx context.Context, req *Request) error {
 	var unanswered error
 	for i, project := range req.Targets {
 		refused = refused || found[i].target.Outcome == Refused
-		if found[i].err != nil {
-			unanswered = found[i].err
-		}
+		unanswered = lastsLonger(unanswered, found[i].err)
 		args = append(args, project.ID, string(found[i].target.Outcome), encode(found[i].target.Baseline), encode(found[i].target.Result))
 	}
 	if unanswered != nil && !refused {
@@ -159,6 +157,7 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 
 	waiting := slices.DeleteFunc(slices.Clone(req.Targets), func(p atlas.Project) bool { return req.Target(p.ID).Outcome != Waiting })
 	var unanswered, unkept error
+	var sent []any // IDs of projects that may have been changed though Atlas did not say so
 	var guard sync.Mutex
 	applying, stop := context.WithCancel(ctx)
 	defer stop()
@@ -186,16 +185,28 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 			unkept = err
 			stop() // the others need not go on
 		default:
-			unanswered = err
+			unanswered = lastsLonger(unanswered, err)
+			if errors.As(err, new(sentError)) {
+				sent = append(sent, project.ID)
+			}
 		}
 	})
 	if unkept != nil {
 		return unkept
 	}
 	if unanswered != nil {
-		return r.wait(ctx, req, unanswered)
+		return r.wait(ctx, req, unanswered, sent...)
 	}
 	return nil
+}
+
+// lastsLonger is that one of two errors after which Atlas wants to be left alone for longer.
+func lastsLonger(a, b error) error {
+	var asked, other *atlas.Error
+	if b == nil || errors.As(a, &asked) && (!errors.As(b, &other) || other.RetryAfter < asked.RetryAfter) {
+		return a
+	}
+	return b
 }
 
 // While keys are rotated, one replica may have sealed with a key that another has
@@ -230,36 +241,50 @@ func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings
 // answer to rely on; then the target is looked at again later.
 //
 // Whether it must be sent is decided by whether the target is as it was at
-// submission, not by whether it already looks as wanted: two keys may end alike,
-// and some secrets Atlas never shows.
+// submission, or as our own change left it, not by whether it already looks as
+// wanted: two keys may end alike, and some secrets Atlas never shows.
 func (r *Reconciler) applyTarget(ctx context.Context, req *Request, project atlas.Project, settings *atlas.Settings) (Outcome, Result, error) {
+	target := req.Target(project.ID)
+	written := "Nothing was written"
+	if target.sent || target.Result.Shown != nil {
+		written = "An earlier attempt of the bot may have gone through before that"
+	}
 	shown, err := r.Atlas.Integration(ctx, project.ID, settings.Type)
 	if err != nil {
 		detail, final := explain(err)
 		switch {
 		case notConfigured(err):
-			return Stale, Result{Detail: "The integration is no longer configured in this project. Nothing was written."}, nil
+			return Stale, Result{Detail: "The integration is no longer configured in this project. " + written + "."}, nil
+		case final && target.sent:
+			return Refused, Result{Detail: detail + "\nAn earlier attempt may have gone through: look in Atlas before you retry."}, nil
 		case final:
 			return Refused, Result{Detail: detail}, nil
 		default:
 			return "", Result{}, err
 		}
 	}
-	baseline := req.Target(project.ID).Baseline
 	proof := settings.Prove(shown)
 	switch {
-	case baseline != nil && shown.Same(baseline):
+	case target.Baseline != nil && shown.Same(target.Baseline):
+		return r.put(ctx, project, settings)
+	case target.Result.Shown != nil && shown.Same(target.Result.Shown):
+		// Atlas took our change and showed something else than was sent; that is still there.
 		return r.put(ctx, project, settings)
 	case proof.Full():
 		return Proven, Result{Shown: shown}, nil
-	case proof.Holds() && req.begun > 1:
-		// Most likely this is what the applier before us sent. Atlas does not show
-		// every secret of it, so send it again: that changes nothing if it is.
+	case proof.Holds() && target.sent:
+		// Most likely this is what was sent before. Atlas does not show every secret
+		// of it, so send it again: that changes nothing if it is.
 		return r.put(ctx, project, settings)
 	default:
-		return Stale, Result{Shown: shown, Detail: "Somebody changed it after this request was made. Nothing was written; make a new request if it is still needed."}, nil
+		return Stale, Result{Shown: shown, Detail: "Somebody changed it after this request was made. " + written + "; make a new request if it is still needed."}, nil
 	}
 }
+
+// sentError is an error after which Atlas may have made the change all the same.
+type sentError struct{ error }
+
+func (e sentError) Unwrap() error { return e.error }
 
 func (r *Reconciler) put(ctx context.Context, project atlas.Project, settings *atlas.Settings) (Outcome, Result, error) {
 	shown, err := r.Atlas.Update(ctx, project.ID, settings)
@@ -267,12 +292,19 @@ func (r *Reconciler) put(ctx context.Context, project atlas.Project, settings *a
 		if detail, final := explain(err); final {
 			return Refused, Result{Detail: detail}, nil
 		}
-		return "", Result{}, err
+		if refusal := (*atlas.Error)(nil); errors.As(err, &refusal) && refusal.Status < 500 {
+			return "", Result{}, err // it said no, for now
+		}
+		return "", Result{}, sentError{err}
 	}
 	proof := settings.Prove(shown)
 	if !proof.Holds() { // the answer may have been made before the change: one more look decides
-		if again, err := r.Atlas.Integration(ctx, project.ID, settings.Type); err == nil {
+		again, err := r.Atlas.Integration(ctx, project.ID, settings.Type)
+		switch _, final := explain(err); {
+		case err == nil:
 			shown, proof = again, settings.Prove(again)
+		case !final:
+			return "", Result{}, sentError{err}
 		}
 	}
 	if !proof.Holds() {
@@ -290,9 +322,10 @@ func (r *Reconciler) record(ctx context.Context, req *Request, project atlas.Pro
 
 // wait looks again later: after what Atlas asked for, or longer each time. Work
 // that was cut short says nothing of Atlas, and anybody may go on with it at once.
-func (r *Reconciler) wait(ctx context.Context, req *Request, unanswered error) error {
+// It takes the IDs of projects that may have been changed meanwhile.
+func (r *Reconciler) wait(ctx context.Context, req *Request, unanswered error, sent ...any) error {
 	if ctx.Err() != nil {
-		return r.release(ctx, req, 0, req.Tries, req.Trouble)
+		return r.release(ctx, req, 0, req.Tries, req.Trouble, sent...)
 	}
 	pause := backoff(req.Tries)
 	var refusal *atlas.Error
@@ -309,16 +342,16 @@ func (r *Reconciler) wait(ctx context.Context, req *Request, unanswered error) e
 	}
 	r.Store.log().WarnContext(ctx, "atlas gave no answer", "request", req.ID, "tries", req.Tries+1, "pause", pause.String(), "error", unanswered)
 	trouble, _ := explain(unanswered)
-	return r.release(ctx, req, pause, req.Tries+1, trouble)
+	return r.release(ctx, req, pause, req.Tries+1, trouble, sent...)
 }
 
 // release gives the request back. It does so even when the work was cut short,
 // so that another process can go on at once.
-func (r *Reconciler) release(ctx context.Context, req *Request, pause time.Duration, tries int, trouble string) error {
+func (r *Reconciler) release(ctx context.Context, req *Request, pause time.Duration, tries int, trouble string, sent ...any) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
 	reply, err := r.Store.run(ctx, releaseScript, req.ID, Actor{}, r.Store.keys().move(req.ID),
-		req.lease, req.Version, pause.Milliseconds(), tries, trouble)
+		append([]any{req.lease, req.Version, pause.Milliseconds(), tries, trouble}, sent...)...)
 	if err != nil {
 		return fmt.Errorf("release: %w", err)
 	}

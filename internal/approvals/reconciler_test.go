@@ -248,6 +248,181 @@ func TestRetryTouchesOnlyWhatWasRefused(t *testing.T) {
 	}
 }
 
+// TestDriftOfASecretThatAtlasNeverShows: without a change of ours that may have arrived,
+// what is there now is somebody else's, however often the bot has looked.
+func TestDriftOfASecretThatAtlasNeverShows(t *testing.T) {
+	t.Parallel()
+	noRole := &atlas.Error{Status: 401, Code: "USER_UNAUTHORIZED"}
+	for _, tt := range []struct {
+		name     string
+		get, put error // of the first attempt
+		stale    bool
+		says     string
+	}{
+		{name: "after a refusal and a retry", put: noRole, stale: true, says: "Nothing was written"},
+		{name: "after a limit", put: &atlas.Error{Status: 429, Code: "RATE_LIMITED"}, stale: true, says: "Nothing was written"},
+		{name: "after a look that was not answered", get: &atlas.Error{Status: 503}, stale: true, says: "Nothing was written"},
+		{name: "after a change that was not answered, it may be ours", put: &atlas.Error{Status: 503}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			p := &project{held: prometheus(t, "old password")}
+			var approved, drifted atomic.Bool
+			fail := func(err error) error {
+				if err == nil || !approved.Load() || drifted.Swap(true) {
+					return nil
+				}
+				_, _ = p.put(t.Context(), payments.ID, prometheus(t, "somebody else's"))
+				return err
+			}
+			seen := work(t, s, fakeAtlas{
+				get: func(ctx context.Context, id string) (*atlas.Integration, error) {
+					if err := fail(tt.get); err != nil {
+						return nil, err
+					}
+					return p.get(ctx, id)
+				},
+				put: func(ctx context.Context, id string, s *atlas.Settings) (*atlas.Integration, error) {
+					if err := fail(tt.put); err != nil {
+						return nil, err
+					}
+					return p.put(ctx, id, s)
+				},
+			})
+			r, err := s.Submit(t.Context(), "V"+tt.name, prometheus(t, "new password"), Submission{Targets: []atlas.Project{payments}, Reason: "r"}, mira)
+			require.NoError(t, err)
+			seen.untilState(t, Pending)
+			approved.Store(true)
+			_, err = s.Approve(t.Context(), r.ID, jo)
+			require.NoError(t, err)
+			if tt.put == noRole {
+				seen.untilState(t, Failed)
+				_, err = s.Retry(t.Context(), r.ID, mira)
+				require.NoError(t, err)
+			}
+			if !tt.stale {
+				seen.untilState(t, Applied)
+				assert.Equal(t, 2, p.sent())
+				return
+			}
+			failed := seen.until(t, "a stale target", func(r *Request) bool { return r.State == Failed && r.Target(payments.ID).Outcome == Stale })
+			assert.Contains(t, failed.Target(payments.ID).Result.Detail, tt.says)
+			assert.Equal(t, 1, p.sent(), "only somebody else's")
+		})
+	}
+}
+
+// TestAWorkerThatEndsWithoutAWord may have sent what it was at.
+func TestAWorkerThatEndsWithoutAWord(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := inState(t, s, Approved)
+	require.Equal(t, "ok", attempt[Begin](t, s, r))
+	require.NoError(t, (&Reconciler{Store: s}).release(t.Context(), r, 0, 0, ""))
+	r = hold(t, s, r.ID, "due")
+	assert.False(t, r.Target(payments.ID).sent, "the one before it said that it was done")
+	r = hold(t, s, r.ID, "due")
+	assert.True(t, r.Target(payments.ID).sent)
+}
+
+// TestWhatIsLeftOfAnAttempt is told to whoever looks for somebody to blame.
+func TestWhatIsLeftOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		shown *atlas.Integration
+		err   error
+		want  Outcome
+		says  string
+	}{
+		{"somebody changed it", &atlas.Integration{Type: "PAGER_DUTY", ID: "other"}, nil, Stale, "An earlier attempt of the bot may have gone through before that; make a new request"},
+		{"somebody took it away", nil, &atlas.Error{Status: 404, Code: "INTEGRATION_NOT_CONFIGURED"}, Stale, "An earlier attempt of the bot may have gone through before that."},
+		{"nobody may look any more", nil, &atlas.Error{Status: 403, Code: "IP_ADDRESS_NOT_ON_ACCESS_LIST"}, Refused, "An earlier attempt may have gone through: look in Atlas"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := &Reconciler{Atlas: fakeAtlas{get: func(context.Context, string) (*atlas.Integration, error) { return tt.shown, tt.err }}}
+			req := &Request{Outcomes: map[string]Target{payments.ID: {Outcome: Waiting, sent: true}}}
+			outcome, result, err := r.applyTarget(t.Context(), req, payments, pagerDuty(t, newKey("beef")))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, outcome)
+			assert.Contains(t, result.Detail, tt.says)
+		})
+	}
+}
+
+// TestRetryOfWhatAtlasTookAndShowsOtherwise: what Atlas shows is our own change, and no
+// reason to leave it alone.
+func TestRetryOfWhatAtlasTookAndShowsOtherwise(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	var later atomic.Bool
+	seen := work(t, s, fakeAtlas{get: p.get, put: func(ctx context.Context, id string, s *atlas.Settings) (*atlas.Integration, error) {
+		if !later.Swap(true) {
+			s = pagerDuty(t, newKey("d1ff"))
+		}
+		return p.put(ctx, id, s)
+	}})
+	r := submit(t, s)
+	seen.untilState(t, Pending)
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	failed := seen.untilState(t, Failed)
+	assert.Contains(t, failed.Target(payments.ID).Result.Detail, "shows something else")
+	_, err = s.Retry(t.Context(), r.ID, mira)
+	require.NoError(t, err)
+	seen.untilState(t, Applied)
+	assert.Equal(t, 2, p.sent())
+}
+
+// TestASecondLookThatIsNotAnswered decides nothing.
+func TestASecondLookThatIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	var changed, looked atomic.Bool
+	seen := work(t, s, fakeAtlas{
+		get: func(ctx context.Context, id string) (*atlas.Integration, error) {
+			if changed.Load() && !looked.Swap(true) {
+				return nil, &atlas.Error{Status: 503}
+			}
+			return p.get(ctx, id)
+		},
+		put: func(ctx context.Context, id string, s *atlas.Settings) (*atlas.Integration, error) {
+			before, _ := p.get(ctx, id)
+			changed.Store(true)
+			_, err := p.put(ctx, id, s)
+			return before, err // the answer was made before the change
+		},
+	})
+	r := submit(t, s)
+	seen.untilState(t, Pending)
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	seen.untilState(t, Applied)
+	assert.Equal(t, 1, p.sent())
+}
+
+// TestOfManyErrorsTheLongestPauseCounts: Atlas is left alone for as long as it asks for.
+func TestOfManyErrorsTheLongestPauseCounts(t *testing.T) {
+	t.Parallel()
+	limit := func(d time.Duration) error { return &atlas.Error{Status: 429, RetryAfter: d} }
+	reset := errors.New("connection reset by peer")
+	for _, tt := range []struct{ a, b, want error }{
+		{nil, nil, nil},
+		{nil, reset, reset},
+		{reset, nil, reset},
+		{limit(60), reset, limit(60)},
+		{reset, limit(60), limit(60)},
+		{limit(60), limit(30), limit(60)},
+		{limit(30), limit(60), limit(60)},
+	} {
+		assert.Equal(t, tt.want, lastsLonger(tt.a, tt.b), "%v, %v", tt.a, tt.b)
+	}
+}
+
 func TestWhatIsNotConfiguredIsRejectedBeforeAnybodyIsAsked(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -71,7 +71,6 @@ type Request struct {
 	lease     string // of the worker that claimed it, as are the three below
 	showLease string
 	showTries int
-	begun     int64 // how often an applier began: from the second time on, a PUT may already have been sent
 }
 
 // A Vote is one person's approval.
@@ -85,6 +84,8 @@ type Target struct {
 	Outcome  Outcome
 	Baseline *atlas.Integration // what Atlas showed at submission; nil until it was asked
 	Result   Result
+
+	sent bool // an earlier attempt may have changed it though Atlas did not say so
 }
 
 // Result is what the last look at a target found.
@@ -227,7 +228,7 @@ func decodeRequest(asked remembered, fields map[string]string, now time.Time) (*
 	r := &Request{
 		Submission: *asked.sub, doc: asked.doc, State: State(fields["state"]), Digest: fields["digest"], DecidedBy: fields["decided_by"], Note: fields["note"],
 		Trouble: fields["trouble"], Traceparent: fields["traceparent"], ReadAt: now,
-		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])), begun: number(fields["begun"]),
+		lease: fields["lease"], showLease: fields["show"], showTries: int(number(fields["show_tries"])),
 		Outcomes: map[string]Target{}, Messages: map[string]Message{},
 	}
 	var errs []error
@@ -253,6 +254,9 @@ func decodeRequest(asked remembered, fields map[string]string, now time.Time) (*
 			r.Messages[key] = m
 		case "outcome":
 			target.Outcome = Outcome(value)
+			r.Outcomes[key] = target
+		case "sent":
+			target.sent = true
 			r.Outcomes[key] = target
 		case "baseline":
 			errs = append(errs, json.Unmarshal([]byte(value), &target.Baseline))

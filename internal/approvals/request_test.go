@@ -17,7 +17,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add(doc, "pending", "vote:U0JO", "1795442700000")
 	f.Add(doc, "pending", "message:card", `{"ref":"C:1","version":3}`)
 	f.Add("{}", "", "baseline:", "null")
-	f.Add("[]", "nothing", "begun", "9223372036854775808")
+	f.Add("[]", "nothing", "tries", "9223372036854775808")
 	f.Fuzz(func(t *testing.T, doc, state, field, value string) {
 		r, err := (&Store{}).decode("req_7Q2M4KX9TB", map[string]string{"doc": doc, "state": state, field: value}, time.UnixMilli(1))
 		if err != nil {

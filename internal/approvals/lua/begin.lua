@@ -11,13 +11,11 @@ for i = 8, #KEYS do
   if holder and holder ~= ID then return answer('busy') end
 end
 for i = 8, #KEYS do redis.call('SET', KEYS[i], ID, 'PX', ARGV[6]) end
-local word, begun = 'again', num('begun') + 1
+local word = 'again'
 if state == 'approved' then
   word = 'ok'
-  move('applying', ARGV[7], 'begun', begun)
+  move('applying', ARGV[7])
   audit('begin')
-else
-  set('begun', begun)
 end
 local reply = answer(word)
 reply[5] = redis.call('GET', SEALED) or ''

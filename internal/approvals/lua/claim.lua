@@ -9,6 +9,12 @@ if not KNOWN then
   redis.call('ZREM', queue, ID)
   return answer('missing')
 end
+if queue == DUE and get('state') == 'applying' and num('lease_until') > 0 then
+  -- The worker before this one ended without a word: whatever it was at may have been sent.
+  for i = 1, #record, 2 do
+    if string.sub(record[i], 1, 8) == 'outcome:' and record[i + 1] == 'waiting' then set('sent:' .. string.sub(record[i], 9), 1) end
+  end
+end
 redis.call('ZADD', queue, ms(NOW + ARGV[6]), ID)
 set(lease, num(lease) + 1, lease .. '_until', ms(NOW + ARGV[6]))
 local reply = answer('ok')
