@@ -103,6 +103,22 @@ func TestExportTrail(t *testing.T) {
 		assert.ErrorContains(t, verifyTrail(strings.NewReader("{}\nx\n"), "", &bytes.Buffer{}), "line 1: entry")
 		assert.ErrorContains(t, verifyTrail(strings.NewReader("x\n"), "", &bytes.Buffer{}), "line 1 is not an entry")
 		assert.ErrorContains(t, verifyTrail(strings.NewReader(""), "", &bytes.Buffer{}), "no entry")
+		for name, forged := range map[string]string{
+			"the event, with the true one below": strings.Replace(lines[2], `"event":"cancel","fields":{`, `"event":"approve","fields":{"event":"cancel",`, 1),
+			"the event, with the true one beside": strings.Replace(lines[2], `"event":"cancel"`, `"event":"approve","Event":"cancel"`, 1),
+			"the event, twice":                    strings.Replace(lines[2], `"event":"cancel"`, `"event":"approve","event":"cancel"`, 1),
+			"a field, with the true ones beside":  strings.Replace(lines[2], `"fields":{`, `"fields":{"by":"U0EVE"},"Fields":{`, 1),
+			"a field, twice":                      strings.Replace(lines[2], `"by":`, `"by":"U0EVE","by":`, 1),
+			"something else":                      strings.Replace(lines[2], `"fields":{`, `"note":"approved","fields":{`, 1),
+			"another time":                        strings.Replace(lines[2], `"fields":{`, `"At":"2199-01-01T00:00:00Z","fields":{`, 1),
+			"more on the line":                    strings.TrimSpace(lines[2]) + ` {"event":"approve"}`,
+			"no object":                           `["approve"]`,
+			"no object of fields":                 strings.Replace(lines[2], `"fields":{`, `"fields":["approve"],"fields":{`, 1),
+			"a field that is no text":             strings.Replace(lines[2], `"fields":{`, `"fields":{"votes":1,`, 1),
+		} {
+			require.NotEqual(t, lines[2], forged, name)
+			assert.ErrorContains(t, verifyTrail(strings.NewReader(lines[0]+lines[1]+forged), "", &bytes.Buffer{}), "line 3", name)
+		}
 		said.Reset()
 		require.NoError(t, verifyTrail(strings.NewReader(lines[1]), "", &said))
 		assert.Contains(t, said.String(), "older than RETENTION")

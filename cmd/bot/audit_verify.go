@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -47,8 +48,8 @@ func verifyTrail(r io.Reader, head string, w io.Writer) error {
 	number := 0
 	for lines.Scan() {
 		number++
-		entry := new(approvals.Entry)
-		if err := json.Unmarshal(lines.Bytes(), entry); err != nil {
+		entry, err := readEntry(lines.Bytes())
+		if err != nil {
 			return fmt.Errorf("line %d is not an entry of an audit trail: %w", number, err)
 		}
 		if err := chain.Add(entry); errors.Is(err, approvals.ErrBroken) {
@@ -78,4 +79,54 @@ func verifyTrail(r io.Reader, head string, w io.Writer) error {
 	_, err := fmt.Fprintf(w, "%d entries, from %s to %s, are as they were written%s.\nhead %s\n",
 		entries, first.At.Format(time.RFC3339), last.At.Format(time.RFC3339), begins, last.Hash())
 	return err //nolint:wrapcheck // of the writer that was given
+}
+
+// readEntry reads a line of an export, strictly: what is verified must be what every other
+// reader of the file takes the line to say. So each name is there once, and in this case,
+// which encoding/json by itself does not ask for.
+func readEntry(line []byte) (*approvals.Entry, error) {
+	entry := &approvals.Entry{Fields: map[string]string{}}
+	parts := map[string]any{"id": &entry.ID, "at": &entry.At, "event": &entry.Event}
+	err := eachName(line, func(name string, value json.RawMessage) error {
+		if name == "fields" {
+			return eachName(value, func(name string, value json.RawMessage) error {
+				var text string
+				err := json.Unmarshal(value, &text)
+				entry.Fields[name] = text
+				return err //nolint:wrapcheck // the line is named by who asked
+			})
+		}
+		part, known := parts[name]
+		if !known {
+			return fmt.Errorf("it has %q", name)
+		}
+		return json.Unmarshal(value, part) //nolint:wrapcheck // the line is named by who asked
+	})
+	return entry, err
+}
+
+// eachName goes through an object, each of whose names must be there once.
+func eachName(object []byte, do func(name string, value json.RawMessage) error) error {
+	if !json.Valid(object) {
+		return errors.New("it is no JSON")
+	}
+	d := json.NewDecoder(bytes.NewReader(object))
+	if opening, _ := d.Token(); opening != json.Delim('{') {
+		return errors.New("it is no object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, _ := d.Token() // the whole is valid
+		name, _ := token.(string)
+		if seen[name] {
+			return fmt.Errorf("it has %q twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		_ = d.Decode(&value)
+		if err := do(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -195,6 +195,15 @@ func TestRedisIsHalfOpen(t *testing.T) {
 				assert.Equal(t, "The bot's storage does not answer, so nothing was sent to Atlas. What you typed is still here: send it again in a minute; it counts once.", say)
 			}
 			heal()
+			if tt.lost == "downstream" { // it is kept, so an edit comes too late
+				require.NoError(t, w.slack.Person(mira).Type("reason", "second thoughts"))
+				said := w.submit(t, mira).Errors
+				require.Len(t, said, 1)
+				for _, say := range said {
+					assert.Regexp(t, `^This form is kept already, as it was before you edited it: req_\w+\. Cancel that request and open a new form\.$`, say)
+				}
+				require.NoError(t, w.slack.Person(mira).Type("reason", "second"))
+			}
 			require.Empty(t, w.submit(t, mira).Errors)
 			card := w.cardOf(t, "pending", "second")
 			w.message(t, mira, w.slack.Person(mira).DM(), "pending", "")

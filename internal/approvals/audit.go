@@ -55,8 +55,9 @@ var (
 // Add checks the next entry. The first one may follow others that were removed
 // because they were old.
 func (c *Chain) Add(e *Entry) error {
+	_, twice := e.Fields["event"] // would be hashed in place of Event
 	switch {
-	case e.computed() != e.Hash(), !e.At.Equal(clock(e.Fields["at"])):
+	case twice, e.computed() != e.Hash(), !e.At.Equal(clock(e.Fields["at"])):
 		return fmt.Errorf("entry %s %w", e.ID, ErrAltered)
 	case c.last != nil && e.Fields["prev"] != c.last.Hash():
 		return fmt.Errorf("entry %s %w (that is %s)", e.ID, ErrBroken, c.last.ID)

@@ -55,4 +55,13 @@ func TestHeads(t *testing.T) {
 	aDayLater()
 	require.NoError(t, look())
 	assert.Len(t, posted, 2)
+
+	for _, name := range []string{"at", "taken_until"} { // as whoever has something to hide might set it
+		submit(t, s)
+		aDayLater()
+		s.Redis.HSet(t.Context(), s.keys().name("head"), name, time.Now().Add(1000*headEvery).UnixMilli())
+		before := len(posted)
+		require.NoError(t, look())
+		assert.Len(t, posted, before+1, "%s is in the future", name)
+	}
 }

@@ -480,6 +480,33 @@ func TestAnAlteredRecordIsNotApplied(t *testing.T) {
 	}
 }
 
+// TestRetriesEnd: an hour after a request failed for the first time. Whoever approved it
+// did not approve it for good.
+func TestRetriesEnd(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	p := &project{held: pagerDuty(t, newKey("0ld0"))}
+	noRole := &atlas.Error{Status: 401, Code: "USER_UNAUTHORIZED"}
+	seen := work(t, s, fakeAtlas{get: p.get, put: func(context.Context, string, *atlas.Settings) (*atlas.Integration, error) { return nil, noRole }})
+	r := submit(t, s)
+	seen.untilState(t, Pending)
+	_, err := s.Approve(t.Context(), r.ID, jo)
+	require.NoError(t, err)
+	first := seen.untilState(t, Failed)
+	assert.WithinDuration(t, first.DecidedAt.Add(retryWindow), first.RetryUntil, time.Second)
+
+	_, err = s.Retry(t.Context(), r.ID, mira)
+	require.NoError(t, err)
+	second := seen.until(t, "the second failure", func(r *Request) bool { return r.State == Failed && r.Version > first.Version })
+	assert.Equal(t, first.RetryUntil, second.RetryUntil)
+
+	s.Redis.HSet(t.Context(), s.keys().request(r.ID), "retry_last", 1) // it is an hour later when this ends
+	_, err = s.Retry(t.Context(), r.ID, mira)
+	require.NoError(t, err)
+	last := seen.until(t, "the last failure", func(r *Request) bool { return r.State == Failed && !r.Retryable() })
+	assertSecretsKept(t, s, last)
+}
+
 // TestNoRetryWithoutTheSecrets: nobody is offered what cannot work.
 func TestNoRetryWithoutTheSecrets(t *testing.T) {
 	t.Parallel()

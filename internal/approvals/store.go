@@ -28,7 +28,8 @@ const (
 	// applyGrace is how long Atlas normally takes at most, so that people see the
 	// result and not each step.
 	applyGrace = 700 * time.Millisecond
-	// retryWindow is how long the secrets of a failed request are kept for another try.
+	// retryWindow is how long, from its first failure on, the secrets of a request are kept
+	// for other tries: an approval is no licence for good.
 	retryWindow = time.Hour
 	// slack keeps what one deadline guards a little longer than the deadline.
 	slack = 10 * time.Minute
@@ -92,11 +93,19 @@ func (e *StateError) Error() string {
 	return fmt.Sprintf("request %s is %s", e.Request.ID, e.Request.State)
 }
 
+// KeptError is that a view was submitted before, with something else in it: that is what
+// is kept.
+type KeptError struct{ Request *Request }
+
+func (e *KeptError) Error() string {
+	return fmt.Sprintf("request %s is kept as this form was before", e.Request.ID)
+}
+
 // Submit keeps a new request with its secrets sealed. ID, team and terms are filled
-// in. The same view submitted again finds the request it made. What the policy says
-// about requester and type is the caller's to look at; projects that it does not
-// let go together are a *MixedError, and one more than the requester may have is
-// ErrTooMany.
+// in. The same view submitted again finds the request it made; one that was edited
+// meanwhile is a *KeptError. What the policy says about requester and type is the
+// caller's to look at; projects that it does not let go together are a *MixedError,
+// and one more than the requester may have is ErrTooMany.
 func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Settings, sub Submission, by Actor) (*Request, error) {
 	sub.ID, sub.Team, sub.Requester = RequestID(s.Team, viewID), s.Team, by.User
 	var err error
@@ -119,7 +128,7 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 		lists = append(lists, s.keys().project(p.ID), s.keys().openFor(p.ID, sub.Type))
 		targets = append(targets, p.ID)
 	}
-	life := sub.TTL + applyWindow + retryWindow + slack
+	life := sub.TTL + applyWindow + retryWindow + applyWindow + slack
 	ctx, span := s.Trace.Start(ctx, "submit", "")
 	defer span.End()
 	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...), append([]any{
@@ -127,8 +136,12 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx), by.Human, s.mostOpen(), mostOverlaps,
 	}, targets...)...)
 	noted(span, reply, err)
-	if err == nil && reply.word == "many" {
+	switch {
+	case err != nil:
+	case reply.word == "many":
 		err = ErrTooMany
+	case reply.request.Digest != digest:
+		err = &KeptError{reply.request}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("submit request %s: %w", sub.ID, err)

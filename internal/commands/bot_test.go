@@ -3,8 +3,10 @@ package commands
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,4 +45,13 @@ func TestPayloadsOfOthers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTheAddressOfAnAnswerIsNotLogged: whoever has it can answer in the bot's place.
+func TestTheAddressOfAnAnswerIsNotLogged(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("failed to post webhook: %w", &url.Error{
+		Op: "Post", URL: "https://hooks.slack.invalid/actions/T0/1/x", Err: errors.New("connection reset by peer"),
+	})
+	assert.Equal(t, "connection reset by peer", slackFault(err))
 }

@@ -294,6 +294,10 @@ func (b *Bot) submit(ctx context.Context, i *interaction, ack Ack) {
 		b.noteRefusal(ctx, "", by, "update", err.Error())
 		return
 	}
+	if kept := (*approvals.KeptError)(nil); errors.As(err, &kept) {
+		complain(modals.KeptBefore(kept.Request.ID))
+		return
+	}
 	if err != nil {
 		b.log().ErrorContext(ctx, "submit", "user", by.User, "type", in.Type.Name, "error", err)
 		complain(modals.NothingSent)

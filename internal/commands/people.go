@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -241,6 +242,10 @@ func slackFault(err error) string {
 	var refusal slack.SlackErrorResponse
 	if errors.As(err, &refusal) {
 		return strings.Join(append([]string{refusal.Err}, refusal.ResponseMetadata.Messages...), "; ")
+	}
+	var call *url.Error
+	if errors.As(err, &call) {
+		return call.Err.Error() // the address of an answer lets whoever reads it give that answer
 	}
 	return err.Error()
 }

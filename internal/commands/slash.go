@@ -267,7 +267,11 @@ func (b *Bot) cancelByID(ctx context.Context, user, typed string) modals.Message
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
-	r, err := b.Requests.Cancel(ctx, id, approvals.Actor{User: user, Via: "command"})
+	by := approvals.Actor{User: user, Via: "command"}
+	r, err := b.Requests.Cancel(ctx, id, by)
+	if errors.Is(err, approvals.ErrNotRequester) {
+		b.noteRefusal(ctx, id, by, "cancel", err.Error())
+	}
 	if err != nil {
 		return b.answerToMove(ctx, "cancel", id, r, err, user)
 	}

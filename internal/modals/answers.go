@@ -59,6 +59,11 @@ func TooManyRequests(most int) string {
 		count(most, "request"))
 }
 
+// KeptBefore says in the form that it was kept before it was edited.
+func KeptBefore(id string) string {
+	return fmt.Sprintf("This form is kept already, as it was before you edited it: %s. Cancel that request and open a new form.", id)
+}
+
 // TooManyForms answers somebody who opens one form after the other.
 func TooManyForms() Message {
 	return Say("You have opened many forms within a minute, so this one was not opened. Nothing was changed. Try again in a minute.")

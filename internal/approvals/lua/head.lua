@@ -11,7 +11,10 @@ if ARGV[3] ~= '' then
   return {}
 end
 if not posted('at') then redis.call('HSET', KEYS[2], 'at', ms(now)) end -- the first is due a day after the first start
-if now < posted('at') + ARGV[1] or now < tonumber(posted('taken_until') or 0) then return {} end
+-- A time that cannot be is no reason to wait: who can write here must not be able to keep the head from being posted.
+local function waits(from, long) return from <= now and now < from + long end
+if waits(tonumber(posted('at')) or 0, tonumber(ARGV[1])) then return {} end
+if waits((tonumber(posted('taken_until')) or 0) - ARGV[2], tonumber(ARGV[2])) then return {} end
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if not newest then return {} end
 local hash = ''
