@@ -4,8 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/secret"
 )
 
 const (
@@ -47,6 +50,34 @@ func (s *Settings) hidden() hidden {
 	}
 	return h
 }
+
+// Quoted reports whether a text that people write, where others read it, gives a secret
+// away: all of it, what follows the host of a URL, or twelve characters in a row out of a
+// part that looks random. Whether letters are large does not matter. Less is no quotation:
+// words of a URL or of a template may well be words of the text.
+func Quoted(value secret.Text, text string) bool {
+	whole, text := foldASCII(value.Reveal()), foldASCII(text)
+	rest := strings.TrimPrefix(whole, origin(whole))
+	if value.Len() >= 4 && strings.Contains(text, whole) || len(rest) >= gram && strings.Contains(text, rest) {
+		return true
+	}
+	for _, part := range random.FindAllString(rest, -1) {
+		if !strings.ContainsAny(part, "0123456789") || !strings.ContainsAny(part, "abcdefghijklmnopqrstuvwxyz") {
+			continue
+		}
+		for i := 0; i+leastQuoted <= len(part); i++ {
+			if strings.Contains(text, part[i:i+leastQuoted]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// leastQuoted is how many characters in a row of a random part give it away.
+const leastQuoted = 12
+
+var random = regexp.MustCompile(`[0-9a-z_-]{12,}`)
 
 // scrub makes a foreign text fit to be seen: one line of printable characters,
 // not too long, in which dots stand for every secret and for every part of one

@@ -70,7 +70,7 @@ func (s *Settings) Check() (problems []Problem, warnings []Warning) {
 // FoundIn reports whether a text holds one of the secrets.
 func (s *Settings) FoundIn(text string) bool {
 	for _, value := range s.Secrets {
-		if value.Len() >= 4 && strings.Contains(text, value.Reveal()) {
+		if Quoted(value, text) {
 			return true
 		}
 	}

@@ -332,7 +332,9 @@ func TestFoundIn(t *testing.T) {
 	for text, found := range map[string]bool{
 		"":                              false,
 		"rotated as every quarter":      false,
-		hexKey[:31]:                     false,
+		hexKey[:11]:                     false,
+		hexKey[:12]:                     true,
+		strings.ToUpper(hexKey):         true,
 		hexKey:                          true,
 		"the key is " + hexKey + ", ok": true,
 	} {
@@ -341,6 +343,30 @@ func TestFoundIn(t *testing.T) {
 	s.Secrets["serviceKey"] = secret.New("abc")
 	assert.False(t, s.FoundIn("abc"), "too short to mean anything")
 	assert.False(t, (&Settings{Type: s.Type}).FoundIn("abc"))
+}
+
+func TestQuoted(t *testing.T) {
+	t.Parallel()
+	const token = "t0ken0f4w3bhook" // not one of anybody's
+	for _, tt := range []struct {
+		secret, text string
+		quoted       bool
+	}{
+		{"https://hooks.example.com/services/" + token, "the new hook is hooks.example.com/services/" + token, true},
+		{"https://hooks.example.com/services/" + token, "it ends in " + token, true},
+		{"https://hooks.example.com/services/" + token, "HTTPS://HOOKS.EXAMPLE.COM/services/" + token[:11], false},
+		{"https://hooks.example.com/services/" + token, "moved to hooks.example.com, /services/ stays", false},
+		{"https://hooks.example.com/notifications", "we take all notifications from hooks.example.com", false},
+		{"https://hooks.example.com/notifications", "now it is hooks.example.com/notifications", true},
+		{"https://hooks.example.com", "hooks.example.com is new", false},
+		{"{\"Authorization\": \"Bearer " + token + "\"}", "bearer of " + token, true},
+		{"{\"Authorization\": \"Bearer x\"}", "authorization by bearer", false},
+		{"correct horse battery staple", "no more correct horses", false},
+		{"correct horse battery staple", "now: Correct Horse Battery Staple", true},
+		{"", "nothing", false},
+	} {
+		assert.Equal(t, tt.quoted, Quoted(secret.New(tt.secret), tt.text), "%s", tt.text)
+	}
 }
 
 func TestPayloadRefusesWhatCheckRefuses(t *testing.T) {

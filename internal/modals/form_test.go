@@ -268,6 +268,8 @@ func TestInlineErrors(t *testing.T) {
 		{name: "no reason", typed: person{"reason": " \n "}, block: "reason", says: "Say why"},
 		{name: "long reason", typed: person{"reason": strings.Repeat("ä", 3001)}, block: "reason", says: "this has 3001"},
 		{name: "key in reason", typed: person{"reason": "the new one is " + key}, block: "reason", says: "holds one of the keys"},
+		{name: "another key in reason", typed: person{"reason": "instead of " + strings.Repeat("0F", 16) + ", which leaked"}, block: "reason", says: "looks like a key"},
+		{name: "another token in reason", typed: person{"reason": "`mdb_sa_" + "sk_0123456789abcdef`"}, block: "reason", says: "looks like a key"},
 		{name: "no key", typed: person{"serviceKey": ""}, block: "PAGER_DUTY.serviceKey", says: "Fill in"},
 		{name: "short key", typed: person{"serviceKey": "abc"}, block: "PAGER_DUTY.serviceKey", says: "This has 3"},
 		{name: "mask", typed: person{"serviceKey": strings.Repeat("*", 28) + "a23c"}, block: "PAGER_DUTY.serviceKey", says: "masked"},
@@ -290,6 +292,21 @@ func TestInlineErrors(t *testing.T) {
 			assert.Less(t, len([]rune(errs[tt.block])), 150)
 			assert.Contains(t, inputs(t, view), tt.block, "Slack takes errors only at inputs of this view")
 		})
+	}
+}
+
+// A reason may name what people name in reasons.
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	chosen := projects(1)
+	form := modals.Form{Offered: chosen, Projects: chosen, Type: typeOf(t, "PAGER_DUTY")}
+	for _, reason := range []string{
+		"INC-4711, https://status.example.com/incidents/8f14e45f-ceea-467f-a0e6-1f2c3d4e5f60",
+		"see da39a3ee5e6b4b0d3255bfef95601890afd80709",                      // a commit
+		"project 5f1e2d3c4b5a697887960504, tracked in req_0123456789, v1.2", // an ID of Atlas
+	} {
+		errs, _ := person{"reason": reason, "serviceKey": strings.Repeat("ab", 16), "region": "EU"}.read(t, form.View()).Check(anyProject)
+		assert.Empty(t, errs, reason)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,10 +152,14 @@ func (in Input) Edited(privateMetadata string) map[string]string {
 // holdsKey reports whether a text holds something that was typed as a secret. Such
 // a text is never written into a view again.
 func (in Input) holdsKey(text string) bool {
-	return slices.ContainsFunc(in.keys, func(key secret.Text) bool {
-		return key.Len() >= 4 && strings.Contains(text, key.Reveal())
-	})
+	return slices.ContainsFunc(in.keys, func(key secret.Text) bool { return atlas.Quoted(key, text) })
 }
+
+// otherKey finds what can only be a key, if not one of those in the form: 32 hexadecimal
+// digits are one of PagerDuty's or Datadog's, and tokens say themselves what they are.
+var otherKey = regexp.MustCompile(`(?i)\b([0-9a-f]{32}|(xox[a-z]-|xapp-|mdb_sa_sk_|NRAK-)[\w-]{8,})\b`)
+
+const looksLikeAKey = "This holds what looks like a key, and everybody can read it here. Take it out."
 
 // digest stands for a value where the value itself need not be.
 func digest(value string) string {
@@ -224,7 +229,9 @@ func (in Input) checkReason() string {
 	case length(in.Reason) > maxReason:
 		return fmt.Sprintf("At most %d characters; this has %d.", maxReason, length(in.Reason))
 	case in.holdsKey(in.Reason):
-		return "This holds one of the keys below, and everybody can read it here. Take the key out."
+		return "This holds one of the keys below, or a part of it, and everybody can read it here. Take it out."
+	case otherKey.MatchString(in.Reason):
+		return looksLikeAKey
 	}
 	return ""
 }

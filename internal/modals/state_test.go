@@ -46,7 +46,7 @@ func TestDenyForm(t *testing.T) {
 	require.NoError(t, json.Unmarshal(person{"reason": " not now "}.fill(t, view), &s))
 	assert.Equal(t, "not now", modals.ReadDeny(s))
 	assert.Empty(t, modals.CheckDeny("not now"))
-	for _, bad := range []string{"", strings.Repeat("x", 1001)} {
+	for _, bad := range []string{"", strings.Repeat("x", 1001), "take " + strings.Repeat("0F", 16)} {
 		for block := range modals.CheckDeny(bad) {
 			assert.Contains(t, inputs(t, view), block)
 		}

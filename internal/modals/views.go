@@ -87,6 +87,8 @@ func CheckDeny(reason string) map[string]string {
 		return map[string]string{blockReason: "Say why, so that the requester knows what to change."}
 	case length(reason) > maxDenyReason:
 		return map[string]string{blockReason: fmt.Sprintf("At most %d characters; this has %d.", maxDenyReason, length(reason))}
+	case otherKey.MatchString(reason):
+		return map[string]string{blockReason: looksLikeAKey}
 	}
 	return nil
 }
