@@ -61,6 +61,8 @@ func (l *Listener) turn() bool {
 		return true
 	default:
 	}
+	l.unacked.queue()
+	defer l.unacked.dequeue()
 	timer := time.NewTimer(queueTime)
 	defer timer.Stop()
 	select {
@@ -106,7 +108,8 @@ type answer struct {
 	begun    atomic.Bool
 }
 
-// ack is what the handler calls. What the handler does after it makes way.
+// ack is what the handler calls. What the handler does after it makes way, unless its
+// place is waited for.
 func (a *answer) ack(payload any) error {
 	err := a.once(payload)
 	if err == nil {

@@ -20,6 +20,9 @@ type gate struct {
 	paid  chan struct{} // closed when none is owed
 	burst int           // envelopes that came, none of them long after the one before
 	last  time.Time     // when an envelope came, or was acked
+
+	queued int           // envelopes that wait for a place among the handlers
+	full   chan struct{} // closed when one does
 }
 
 func (g *gate) enter() {
@@ -46,51 +49,95 @@ func (g *gate) leave() {
 	g.last = time.Now()
 }
 
-// settled returns when no ack is owed, and after a while anyway.
-func (g *gate) settled() {
-	if paid, _ := g.state(); paid != nil {
-		settledWithin(paid, afterAcks)
+// queue is called when an envelope begins to wait for a place among the handlers, and
+// dequeue when it has one, or gives up.
+func (g *gate) queue() {
+	g.guard.Lock()
+	defer g.guard.Unlock()
+	if g.queued == 0 {
+		close(g.room())
+	}
+	g.queued++
+}
+
+func (g *gate) dequeue() {
+	g.guard.Lock()
+	defer g.guard.Unlock()
+	g.queued--
+	if g.queued == 0 {
+		g.full = nil
 	}
 }
 
-// quiet returns when no ack is owed and nothing more comes, and after a while anyway.
+// room is open for as long as nothing waits for a place; guard is held.
+func (g *gate) room() chan struct{} {
+	if g.full == nil {
+		g.full = make(chan struct{})
+	}
+	return g.full
+}
+
+// settled returns when no ack is owed, and after a while anyway.
+func (g *gate) settled() {
+	if now := g.state(); now.paid != nil {
+		now.full = nil // who asks holds no place
+		now.settledWithin(afterAcks)
+	}
+}
+
+// quiet returns when no ack is owed and nothing more comes, and after a while anyway. It
+// is for a handler, and an ack may be owed for an envelope that waits for its place: then
+// it returns at once.
 func (g *gate) quiet() {
 	for begun := time.Now(); ; {
-		paid, left := g.state()
+		now := g.state()
 		patience := afterAcks - time.Since(begun)
 		switch {
 		case patience <= 0:
 			return
-		case paid != nil:
-			settledWithin(paid, patience)
-		case left > 0:
-			time.Sleep(left)
+		case now.paid != nil:
+			if !now.settledWithin(patience) {
+				return
+			}
+		case now.left > 0:
+			time.Sleep(now.left)
 		default:
 			return
 		}
 	}
 }
 
-func settledWithin(paid <-chan struct{}, patience time.Duration) {
+// toWait is what there is to wait for: the acks that are owed in a burst, or, when none is
+// owed, so much time until it is over.
+type toWait struct {
+	paid <-chan struct{}
+	full <-chan struct{} // closed when a handler has to wait no longer
+	left time.Duration
+}
+
+// settledWithin waits, and reports whether the acks that were owed are out.
+func (w toWait) settledWithin(patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-paid:
+	case <-w.paid:
+		return true
+	case <-w.full:
+		return false
 	case <-timer.C:
+		return false
 	}
 }
 
-// state is what there is to wait for: the acks that are owed in a burst, or, when none is
-// owed, so much time until it is over.
-func (g *gate) state() (paid <-chan struct{}, left time.Duration) {
+func (g *gate) state() toWait {
 	g.guard.Lock()
 	defer g.guard.Unlock()
 	switch {
 	case g.burst <= 1:
-		return nil, 0
+		return toWait{}
 	case g.owed > 0:
-		return g.paid, 0
+		return toWait{paid: g.paid, full: g.room()}
 	default:
-		return nil, quietTime - time.Since(g.last)
+		return toWait{left: quietTime - time.Since(g.last)}
 	}
 }
