@@ -19,7 +19,8 @@ type gate struct {
 	owed  int           // acks
 	paid  chan struct{} // closed when none is owed
 	burst int           // envelopes that came, none of them long after the one before
-	last  time.Time     // when an envelope came, or was acked
+	came  time.Time     // when the last envelope came
+	last  time.Time     // when one came, or was acked
 
 	queued int           // envelopes that wait for a place among the handlers
 	full   chan struct{} // closed when one does
@@ -28,15 +29,19 @@ type gate struct {
 func (g *gate) enter() {
 	g.guard.Lock()
 	defer g.guard.Unlock()
+	now := time.Now()
 	if g.owed == 0 {
 		g.paid = make(chan struct{})
-		if time.Since(g.last) >= quietTime {
+		if now.Sub(g.last) >= quietTime {
 			g.burst = 0
 		}
 	}
+	if now.Sub(g.came) >= afterAcks { // an ack that is owed from before may take seconds
+		g.burst = 0
+	}
 	g.owed++
 	g.burst++
-	g.last = time.Now()
+	g.came, g.last = now, now
 }
 
 func (g *gate) leave() {
@@ -133,7 +138,7 @@ func (g *gate) state() toWait {
 	g.guard.Lock()
 	defer g.guard.Unlock()
 	switch {
-	case g.burst <= 1:
+	case g.burst <= 1 || time.Since(g.last) >= afterAcks: // what is still owed does not wait for the processor
 		return toWait{}
 	case g.owed > 0:
 		return toWait{paid: g.paid, full: g.room()}

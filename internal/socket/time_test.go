@@ -662,6 +662,39 @@ func TestOtherWorkMakesWay(t *testing.T) {
 	}
 }
 
+// TestASlowAckIsNoBurst: while one is owed for long, nothing makes way for it again and
+// again, neither what follows the ack of an envelope that comes alone nor other work.
+func TestASlowAckIsNoBurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newNearFar(t)
+		follows := make(chan time.Duration, 4)
+		r := listen(t, f, &Listener{Handle: func(_ context.Context, e Envelope, ack func(any) error) {
+			if e.ID == "slow" {
+				time.Sleep(2 * time.Second)
+			}
+			_ = ack(nil) // seen at the far end
+			follows <- time.Since(e.ReceivedAt)
+		}})
+		c := next(t, f.opened, "a connection")
+		c.deliver("slow")
+		c.deliver("beside it")
+		assert.Equal(t, afterAcks, next(t, follows, "what follows the ack beside it"))
+		pass(afterAcks)
+		begun := time.Now()
+		r.MakeWay()
+		assert.Zero(t, time.Since(begun))
+		for _, id := range []string{"alone", "alone again"} {
+			c.deliver(id)
+			assert.Zero(t, next(t, follows, "what follows an ack"), id)
+			r.MakeWay()
+			assert.Zero(t, time.Since(begun), id)
+			pass(afterAcks)
+			begun = time.Now()
+		}
+	})
+}
+
 // TestAHandlerThatTakesItsTime loses its context, and is acked all the same.
 func TestAHandlerThatTakesItsTime(t *testing.T) {
 	waits := func() *Listener {
