@@ -81,7 +81,7 @@ func (m *metrics) ofSockets() {
 	m.acksFailed = m.counter("acks_failed_total", "Acks that could not be sent, by type of the envelope.", "type")
 	m.sockets = m.gauge("sockets_up", "Socket Mode connections of this process that work.").WithLabelValues()
 	m.connections = m.gauge("app_connections",
-		"Socket Mode connections of the whole app, as Slack last counted them. Slack allows ten.").WithLabelValues()
+		"Socket Mode connections of the whole app, as Slack last counted them, without those of this process that ended since. Slack allows ten.").WithLabelValues()
 	m.reconnects = m.counter("reconnects_total", "Socket Mode connections that ended, by reason.", "reason")
 	m.undecoded = m.counter("frames_undecoded_total", "Frames from Slack that could not be read.").WithLabelValues()
 	m.payloadsDropped = m.counter("payloads_dropped_total", "Payloads of another workspace or app that were dropped.", "reason")

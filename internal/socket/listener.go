@@ -75,7 +75,7 @@ type Listener struct {
 	refuse  context.CancelCauseFunc // ends Run
 	refusal error                   // what only a person can mend, while a connection still stands
 	met     bool                    // Slack has said hello
-	told    int                     // num_connections, as Slack said last
+	told    int                     // num_connections, as Slack said last, without those that ended since
 	appID   string
 	lastEnd string
 }
@@ -102,13 +102,13 @@ type Observer struct {
 	Reconnect  func(reason string) // a connection ended
 	Undecoded  func()              // a frame that is no envelope
 	Standing   func(connections int)
-	ToldNumber func(connections int) // all of the app, by Slack's count
+	ToldNumber func(connections int) // all of the app, by Slack's last count, without ours that ended since
 }
 
 // Status is how the connections are.
 type Status struct {
 	Standing       int    // connections that have said hello and still read
-	NumConnections int    // of the whole app, by Slack's count
+	NumConnections int    // of the whole app, by Slack's last count, without ours that ended since
 	AppID          string // as hello names it
 	Problem        string // why there are fewer than there should be; empty if nothing is known
 	LastEnd        string // why a connection ended last: Slack's word, or closed, silent, unwritable
@@ -242,7 +242,11 @@ func (l *Listener) left(c *conn) {
 	defer l.guard.Unlock()
 	delete(l.live, c)
 	l.lastEnd = c.reason()
+	// Slack counts when it says hello, and next in hours. A successor's hello counts the
+	// one that drains beside it.
+	l.told = max(l.told-1, len(l.live))
 	tell(l.Observe.Standing, len(l.live))
+	tell(l.Observe.ToldNumber, l.told)
 	l.endIfRefused()
 }
 

@@ -77,6 +77,7 @@ func TestARefusalLeavesWhatStands(t *testing.T) {
 	l.refused(revoked)
 	l.left(first)
 	require.NoError(t, ended)
+	assert.Equal(t, 1, l.Status().NumConnections, "what stands, Slack counts as well")
 	l.left(second)
 	require.ErrorIs(t, ended, revoked)
 }

@@ -96,7 +96,7 @@ func TestEveryEnvelopeIsAcked(t *testing.T) {
 	assert.EqualValues(t, 3, panicked.Load())
 	assert.EqualValues(t, 2, failed.Load())
 	assert.Zero(t, undecoded.Load())
-	assert.Equal(t, Status{NumConnections: 3, AppID: "A0BOT00001", LastEnd: "closed"}, r.Status())
+	assert.Equal(t, Status{NumConnections: 2, AppID: "A0BOT00001", LastEnd: "closed"}, r.Status())
 }
 
 // TestOddFrames: what has an envelope ID is acked, and nothing stops the reading.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -307,6 +308,34 @@ func TestTheOldConnectionDrains(t *testing.T) {
 		assert.Equal(t, 1, r.Status().Standing)
 		next(t, old.ended, "its end")
 		assert.Equal(t, websocket.CloseNormalClosure, old.goodbye)
+	})
+}
+
+// TestSlacksCountWithoutWhatEnded: a successor's hello counts the connection that drains
+// beside it, and the next hello may be hours away.
+func TestSlacksCountWithoutWhatEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newNearFar(t)
+		greets := func(connections int) func(*far) {
+			greeting := maps.Clone(hi)
+			greeting["num_connections"] = connections
+			return func(f *far) { f.greeting = greeting }
+		}
+		told := make(chan int, 10)
+		f.from(greets(7))
+		r := listen(t, f, &Listener{Observe: Observer{ToldNumber: func(n int) { told <- n }}})
+		old := next(t, f.opened, "a connection")
+		pass(time.Hour)
+		assert.Equal(t, 7, next(t, told, "the count"))
+		f.from(greets(8))
+		old.disconnect("warning")
+		next(t, f.opened, "the successor")
+		assert.Equal(t, 8, next(t, told, "the count with both"))
+		next(t, old.ended, "its end")
+		synctest.Wait()
+		assert.Equal(t, 7, next(t, told, "the count with one"))
+		assert.Equal(t, 7, r.Status().NumConnections)
 	})
 }
 
