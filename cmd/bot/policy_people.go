@@ -12,9 +12,15 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// whoIsWho is what Slack says of people and groups: for whom each ID stands, as far as
-// they can act at all.
-type whoIsWho map[string][]string
+// whoIsWho is what Slack says of people and groups, by their IDs.
+type whoIsWho map[string]standsFor
+
+// standsFor is for whom an ID stands: one person, the members of a group, or nobody if
+// they cannot act at the moment.
+type standsFor struct {
+	people []string
+	says   string // the ID is of nobody at all; it follows the ID
+}
 
 // knowPeople asks Slack about everybody whom the policy file names, again and again
 // while Slack is away. The error names each place in the file that a person has to
@@ -54,21 +60,23 @@ func knowPeople(ctx context.Context, api *slack.Client, team string, file policy
 	return err
 }
 
-// askAll asks about those whom Slack has not named yet. The error is that Slack gave
-// no answer.
+// askAll asks about those of whom Slack has not answered yet, and finds what is wrong when
+// it has about all. The error is that it gave no answer.
 func (w whoIsWho) askAll(ctx context.Context, api *slack.Client, team string, file policyFile) (problems []problem, err error) {
 	for _, at := range file.named {
 		if _, known := w[at.id]; known {
 			continue
 		}
-		people, says, err := w.ask(ctx, api, team, at.id)
-		switch {
-		case err != nil:
+		answer, err := ask(ctx, api, team, at.id)
+		if err != nil {
 			return nil, err
-		case says != "" && at.line > 0:
+		}
+		w[at.id] = answer
+	}
+	for _, at := range file.named {
+		if says := w[at.id].says; says != "" && at.line > 0 {
 			problems = append(problems, problem{"POLICY_FILE", at.String() + at.id + " " + says})
 		}
-		w[at.id] = people
 	}
 	for i, rule := range file.rules {
 		approvers := w.all(rule.Approvers)
@@ -79,33 +87,32 @@ func (w whoIsWho) askAll(ctx context.Context, api *slack.Client, team string, fi
 	return problems, nil
 }
 
-// ask finds out for whom an ID stands: one person, the members of a group, or nobody
-// if they cannot act at the moment. What it says is that the ID is of nobody.
-func (whoIsWho) ask(ctx context.Context, api *slack.Client, team, id string) (people []string, says string, err error) {
+// ask finds out for whom an ID stands.
+func ask(ctx context.Context, api *slack.Client, team, id string) (standsFor, error) {
 	ctx, cancel := context.WithTimeout(ctx, slackTime)
 	defer cancel()
 	if isGroup(id) {
 		members, err := api.GetUserGroupMembersContext(ctx, id)
 		switch slackCode(err) {
 		case "no_such_subteam", "subteam_not_found":
-			return nil, "is no user group of this workspace", nil
+			return standsFor{says: "is no user group of this workspace"}, nil
 		case "plan_upgrade_required":
-			return nil, "is a user group, which this workspace's plan does not have: name people", nil
+			return standsFor{says: "is a user group, which this workspace's plan does not have: name people"}, nil
 		}
-		return members, "", err
+		return standsFor{people: members}, err
 	}
 	u, err := api.GetUserInfoContext(ctx, id)
 	switch code := slackCode(err); {
 	case code == "user_not_found" || code == "user_not_visible":
-		return nil, "is no user of this workspace", nil
+		return standsFor{says: "is no user of this workspace"}, nil
 	case err != nil:
-		return nil, "", err
+		return standsFor{}, err
 	case u.IsStranger || u.TeamID != team:
-		return nil, "is a user of another workspace", nil
+		return standsFor{says: "is a user of another workspace"}, nil
 	case u.IsBot || u.Deleted || u.IsRestricted || u.IsUltraRestricted:
-		return nil, "", nil // people leave: that alone must not keep the bot from starting
+		return standsFor{}, nil // people leave: that alone must not keep the bot from starting
 	default:
-		return []string{id}, "", nil
+		return standsFor{people: []string{id}}, nil
 	}
 }
 
@@ -116,7 +123,7 @@ func (w whoIsWho) all(ids []string) []string {
 	}
 	people := []string{}
 	for _, id := range ids {
-		people = append(people, w[id]...)
+		people = append(people, w[id].people...)
 	}
 	slices.Sort(people)
 	return slices.Compact(people)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slack-go/slack"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/approvals"
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
 var defaults = approvals.Rule{Approvers: []string{"U0JO", "S0APPROVE"}, Approvals: 1, TTL: time.Hour}
@@ -148,6 +151,33 @@ func TestReadConfigWithAPolicy(t *testing.T) {
 	assert.Equal(t, []string{"POLICY_FILE", "POLICY_FILE", "RETENTION"}, []string{found[0].name, found[1].name, found[2].name})
 	missing := problemsOf(t, complete(t).with("POLICY_FILE", path+".not"))
 	assert.Equal(t, []problem{{"POLICY_FILE", "names a file that cannot be opened: no such file or directory"}}, missing)
+}
+
+// Slack may break off in the middle of the asking. What it has said by then is not asked
+// again, and is told all the same, at each place.
+func TestWhoIsWhoWhenSlackBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := newSurroundings(t)
+	file, wrong := parsePolicy([]byte(`
+rules:
+  - {name: a, projects: [a], approvers: [U0NOBODY1, S0APPROVE1]}
+  - {name: b, projects: [b], approvers: [S0APPROVE1, U0NOBODY1]}
+`), defaults, nil)
+	require.Empty(t, wrong)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	api := slack.New(s.slack.BotToken(), slack.OptionAPIURL(s.slack.APIURL()), slack.OptionHTTPClient(client))
+	s.slack.Fail("usergroups.users.list", 1, slacksim.Failure{RetryAfter: time.Second})
+	known := whoIsWho{}
+	_, err := known.askAll(t.Context(), api, "T0ONCALL01", file)
+	var limited *slack.RateLimitedError
+	require.ErrorAs(t, err, &limited)
+	s.slack.Fail("users.info", 1, slacksim.Failure{Status: 503}) // who asks about the user once more
+	problems, err := known.askAll(t.Context(), api, "T0ONCALL01", file)
+	require.NoError(t, err)
+	assert.Equal(t, []problem{
+		{"POLICY_FILE", "line 3, column 42: U0NOBODY1 is no user of this workspace"},
+		{"POLICY_FILE", "line 4, column 54: U0NOBODY1 is no user of this workspace"},
+	}, problems)
 }
 
 // FuzzPolicy: whatever stands in the file, it is read or refused with a place, and no
