@@ -59,7 +59,7 @@ var variables = []variable{
 		mend:    "copy the channel ID at the bottom of the channel's details in Slack",
 	},
 	{
-		name: "SLACK_APPROVERS", need: required, check: checkPeople,
+		name: "SLACK_APPROVERS", need: required, check: checkApprovers,
 		meaning: "Who may approve: user (`U…`, `W…`) and user group (`S…`) IDs, comma separated",
 		mend:    "list the IDs of users (U…, W…) and user groups (S…) who may approve; without a list nobody could",
 	},
@@ -258,10 +258,26 @@ func checkChannel(value string) string {
 	return "is not a channel ID: it must be C… or G…, not a name, with capital letters and digits only"
 }
 
+// onlyCommas is said of a list that is set and has nothing in it. Taken as empty, it
+// could mean everybody and everything to a bot that somebody meant to restrict.
+const onlyCommas = "holds only commas: fill it, or leave it empty"
+
+// checkApprovers is for the one list that may not be empty.
+func checkApprovers(value string) string {
+	if len(listOf(value)) == 0 {
+		return "holds only commas: without a list nobody could approve"
+	}
+	return checkPeople(value)
+}
+
 func checkPeople(value string) string {
+	list := listOf(value)
+	if len(list) == 0 {
+		return onlyCommas
+	}
 	var wrong []string
 	seen := map[string]bool{}
-	for i, id := range listOf(value) {
+	for i, id := range list {
 		switch {
 		case !peopleID.MatchString(id):
 			wrong = append(wrong, fmt.Sprintf("entry %d%s is not the ID of a user (U…, W…) or a user group (S…)", i+1, quoted(id)))
@@ -320,10 +336,14 @@ func checkProjects(value string) string {
 
 // parseProjects reads name:id,…; the name may hold a colon.
 func parseProjects(value string) ([]atlas.Project, string) {
+	list := listOf(value)
+	if len(list) == 0 {
+		return nil, onlyCommas
+	}
 	var projects []atlas.Project
 	var wrong []string
 	seen := map[string]bool{}
-	for i, entry := range listOf(value) {
+	for i, entry := range list {
 		colon := strings.LastIndex(entry, ":")
 		name, id := strings.TrimSpace(entry[:max(colon, 0)]), strings.ToLower(strings.TrimSpace(entry[colon+1:]))
 		key := strings.ToLower(name) // people type names in any case
