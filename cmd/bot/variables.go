@@ -211,12 +211,17 @@ func checkAtlasURL(value string) string {
 	return wrong
 }
 
+// between takes a number in one form only: to envconfig, 010 is eight.
 func between(least, most int) func(string) string {
 	return func(value string) string {
-		if n, err := strconv.Atoi(value); err != nil || n < least || n > most {
+		switch n, err := strconv.Atoi(value); {
+		case err != nil || n < least || n > most:
 			return fmt.Sprintf("must be a whole number from %d to %d", least, most)
+		case strconv.Itoa(n) != value:
+			return fmt.Sprintf("must be written as %d, without a sign or a zero before it", n)
+		default:
+			return ""
 		}
-		return ""
 	}
 }
 
