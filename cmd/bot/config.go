@@ -185,10 +185,21 @@ func (c *config) normalize() {
 // contradictions finds values that are fine by themselves but not together.
 func (c *config) contradictions(given map[string]bool) []problem {
 	found := credentials(given)
-	groups := slices.ContainsFunc(c.SlackApprovers, isGroup)
-	if listed := len(c.SlackApprovers); listed > 0 && !groups && c.ApprovalsRequired > listed {
+	listed := len(c.SlackApprovers)
+	if listed == 0 || slices.ContainsFunc(c.SlackApprovers, isGroup) {
+		return found
+	}
+	requesters := []string(c.SlackRequesters)
+	if slices.ContainsFunc(requesters, isGroup) {
+		requesters = nil // it may hold somebody who is no approver
+	}
+	switch {
+	case c.ApprovalsRequired > listed:
 		found = append(found, problem{"APPROVALS_REQUIRED", fmt.Sprintf(
 			"is %d, but SLACK_APPROVERS lists only %d: no request could ever be approved", c.ApprovalsRequired, listed)})
+	case !decidable(c.SlackApprovers, requesters, c.ApprovalsRequired):
+		found = append(found, problem{"APPROVALS_REQUIRED", fmt.Sprintf("is %d, but SLACK_APPROVERS lists only %s, SLACK_REQUESTERS "+
+			"nobody else, and nobody approves their own: no request could ever be approved", c.ApprovalsRequired, people(listed))})
 	}
 	return found
 }

@@ -269,6 +269,16 @@ func TestReadConfigContradictions(t *testing.T) {
 			env.with("SLACK_APPROVERS", "U0ONE,U0TWO", "APPROVALS_REQUIRED", "3"),
 			"no request could ever be approved",
 		},
+		{
+			"the only approver is the only requester",
+			env.with("SLACK_APPROVERS", "U0ONE", "SLACK_REQUESTERS", "U0ONE"),
+			"nobody approves their own: no request could ever be approved",
+		},
+		{
+			"every requester is needed as an approver",
+			env.with("SLACK_APPROVERS", "U0ONE,U0TWO,U0THREE", "SLACK_REQUESTERS", "U0TWO,U0ONE", "APPROVALS_REQUIRED", "3"),
+			"is 3, but SLACK_APPROVERS lists only 3 people, SLACK_REQUESTERS nobody else",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -278,8 +288,18 @@ func TestReadConfigContradictions(t *testing.T) {
 			assert.Contains(t, problems[0].says, tt.says)
 		})
 	}
-	_, err := readConfig(t.Context(), env.with("APPROVALS_REQUIRED", "9"))
-	assert.NoError(t, err, "nobody knows here how many are in a user group")
+	for _, fine := range []variablesOf{
+		env.with("SLACK_APPROVERS", "U0ONE"),
+		env.with("SLACK_APPROVERS", "U0ONE", "SLACK_REQUESTERS", "U0ONE,U0TWO"),
+		env.with("SLACK_APPROVERS", "U0ONE,U0TWO", "SLACK_REQUESTERS", "U0ONE"),
+		// Nobody knows here who is in a user group.
+		env.with("APPROVALS_REQUIRED", "9"),
+		env.with("SLACK_APPROVERS", "S0ONCALL", "SLACK_REQUESTERS", "U0ONE"),
+		env.with("SLACK_APPROVERS", "U0ONE", "SLACK_REQUESTERS", "S0ONCALL"),
+	} {
+		_, err := readConfig(t.Context(), fine)
+		assert.NoError(t, err)
+	}
 }
 
 func TestReadConfigSecretFiles(t *testing.T) {
