@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -45,6 +47,54 @@ func (w *world) clickUntil(t *testing.T, who string, m slacksim.Message, action,
 		}
 	}
 	require.Fail(t, "the message never was "+state)
+}
+
+// TestReadyNeedsTheNodeOfTheWorkspace: the other nodes of a Cluster answer, and are of no
+// use for a command.
+func TestReadyNeedsTheNodeOfTheWorkspace(t *testing.T) {
+	t.Parallel()
+	key := "{aib:" + slacksim.TeamID + "}:due"
+	cluster := redisd.NewTopology(t, redisd.StartCluster, filepath.Join("..", "..", "docs", "redis.md"), "--appendonly", "yes")
+	w := newWorld(t, func(w *world) { w.env["REDIS_URL"] = cluster.URLWithFiles() })
+	bot := w.start(t)
+	bot.becomes(t, http.StatusOK, "ready")
+	require.NoError(t, cluster.CaughtUp(t.Context(), key))
+	_, err := cluster.Failover(t.Context(), key)
+	require.NoError(t, err)
+	bot.becomes(t, http.StatusOK, "ready")
+
+	last, err := cluster.Owner(t.Context(), key)
+	require.NoError(t, err)
+	last.Kill()
+	bot.becomes(t, http.StatusServiceUnavailable, "redis does not answer")
+	for range 10 {
+		status, _ := bot.ready(t)
+		require.Equal(t, http.StatusServiceUnavailable, status)
+	}
+	require.NoError(t, last.Again(t.Context()))
+	bot.becomes(t, http.StatusOK, "ready")
+}
+
+// ready asks the bot whether it is.
+func (p *process) ready(t require.TestingT) (status int, says string) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+p.addr+"/readyz", http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(text)
+}
+
+// becomes waits until the bot says that it is ready, or is not.
+func (p *process) becomes(t *testing.T, status int, says string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		now, text := p.ready(t)
+		assert.Equal(t, status, now)
+		assert.Contains(t, text, says)
+	}, patience, 20*time.Millisecond)
 }
 
 // TestRedisForgotTheRequest: Redis died without a copy. Whoever presses a button of

@@ -18,10 +18,10 @@ const readyTime = time.Second
 // health answers whether the process lives and whether it can do its work.
 type health struct {
 	metrics *metrics
-	redis   func(ctx context.Context) error // asks whether Redis answers
 
 	guard  sync.Mutex
-	unfit  string // why it is not ready; empty: it may be
+	unfit  string                          // why it is not ready; empty: it may be
+	redis  func(ctx context.Context) error // asks whether Redis answers
 	socket func() error
 	stuck  func() error // nil: nothing works yet that could be
 }
@@ -29,16 +29,14 @@ type health struct {
 // starting is why a bot that has only begun is not ready.
 const starting = "slack has not yet said which workspace the bot token is of"
 
-func newHealth(m *metrics, ping func(ctx context.Context) error) *health {
-	return &health{metrics: m, redis: ping, unfit: starting}
-}
+func newHealth(m *metrics) *health { return &health{metrics: m, unfit: starting} }
 
-// fit says that the bot works from now on, as long as socket finds no fault. Stuck says
-// why only a new process would go on, if that is so.
-func (h *health) fit(socket, stuck func() error) {
+// fit says that the bot works from now on, as long as redis and socket find no fault.
+// Stuck says why only a new process would go on, if that is so.
+func (h *health) fit(redis func(ctx context.Context) error, socket, stuck func() error) {
 	h.guard.Lock()
 	defer h.guard.Unlock()
-	h.unfit, h.socket, h.stuck = "", socket, stuck
+	h.unfit, h.redis, h.socket, h.stuck = "", redis, socket, stuck
 }
 
 // notFit says why the bot is not ready.
@@ -52,14 +50,14 @@ func (h *health) notFit(why string) {
 // part of it: without it requests are taken and wait.
 func (h *health) ready(ctx context.Context) error {
 	h.guard.Lock()
-	unfit, socket := h.unfit, h.socket
+	unfit, redis, socket := h.unfit, h.redis, h.socket
 	h.guard.Unlock()
 	if unfit != "" {
 		return errors.New(unfit)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	if err := h.redis(ctx); err != nil {
+	if err := redis(ctx); err != nil {
 		return fmt.Errorf("redis does not answer: %w", err)
 	}
 	return socket()

@@ -45,27 +45,28 @@ func get(t *testing.T, url string) (status int, body string) {
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	redisAway, socketsAway := errors.New("connection refused"), errors.New("no socket is up")
+	answers := func(context.Context) error { return nil }
+	silent := func(context.Context) error { return redisAway }
 	fine := func() error { return nil }
 	wedged := func() error { return errors.New("the work on the queue due has not moved") }
 	tests := []struct {
 		name   string
-		redis  error
 		set    func(h *health)
 		status int
 		says   string
 		alive  int
 	}{
-		{"starting", nil, func(*health) {}, 503, "not ready: " + starting, 200},
-		{"all is well", nil, func(h *health) { h.fit(fine, fine) }, 200, "ready", 200},
-		{"without Redis", redisAway, func(h *health) { h.fit(fine, fine) }, 503, "not ready: redis does not answer: connection refused", 200},
-		{"without a socket", nil, func(h *health) { h.fit(func() error { return socketsAway }, fine) }, 503, "not ready: no socket is up", 200},
-		{"ending", nil, func(h *health) { h.fit(fine, fine); h.notFit("the bot is ending") }, 503, "not ready: the bot is ending", 200},
-		{"stuck", nil, func(h *health) { h.fit(fine, wedged) }, 200, "ready", 503},
+		{"starting", func(*health) {}, 503, "not ready: " + starting, 200},
+		{"all is well", func(h *health) { h.fit(answers, fine, fine) }, 200, "ready", 200},
+		{"without Redis", func(h *health) { h.fit(silent, fine, fine) }, 503, "not ready: redis does not answer: connection refused", 200},
+		{"without a socket", func(h *health) { h.fit(answers, func() error { return socketsAway }, fine) }, 503, "not ready: no socket is up", 200},
+		{"ending", func(h *health) { h.fit(answers, fine, fine); h.notFit("the bot is ending") }, 503, "not ready: the bot is ending", 200},
+		{"stuck", func(h *health) { h.fit(answers, fine, wedged) }, 200, "ready", 503},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHealth(newMetrics(), func(context.Context) error { return tt.redis })
+			h := newHealth(newMetrics())
 			tt.set(h)
 			url := served(t, h)
 
@@ -86,11 +87,11 @@ func TestHealth(t *testing.T) {
 
 func TestReadyHasADeadline(t *testing.T) {
 	t.Parallel()
-	h := newHealth(newMetrics(), func(ctx context.Context) error {
+	h := newHealth(newMetrics())
+	h.fit(func(ctx context.Context) error {
 		<-ctx.Done() // a Redis that neither answers nor refuses
 		return ctx.Err()
-	})
-	h.fit(func() error { return nil }, func() error { return nil })
+	}, func() error { return nil }, func() error { return nil })
 	assert.ErrorIs(t, h.ready(t.Context()), context.DeadlineExceeded)
 }
 
@@ -108,7 +109,7 @@ func TestMetrics(t *testing.T) {
 	told.ToldNumber(5)
 	m.foreign("team")
 	m.foreign(canary)
-	_, body := get(t, served(t, newHealth(m, nil))+"/metrics")
+	_, body := get(t, served(t, newHealth(m))+"/metrics")
 
 	for _, line := range []string{
 		`atlas_integration_bot_envelopes_total{type="interactive"} 1`,

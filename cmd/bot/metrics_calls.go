@@ -39,7 +39,7 @@ var (
 	atlasStatuses = []string{
 		"200", "201", "204", "400", "401", "403", "404", "408", "409", "429", "500", "502", "503", "504", resultSilent, other,
 	}
-	redisCommands = []string{"evalsha", "eval", "ping", "zrevrange", "xrange", other}
+	redisCommands = []string{"evalsha", "eval", "exists", "zrevrange", "xrange", other}
 )
 
 const (

@@ -36,7 +36,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	m := newMetrics()
 	m.watch(func(context.Context, int, int) ([]*approvals.Request, error) { return nil, nil })
-	m.watchReady(newHealth(m, nil).ready)
+	m.watchReady(newHealth(m).ready)
 	families, err := m.registry.Gather()
 	require.NoError(t, err)
 	var table strings.Builder
@@ -99,7 +99,7 @@ func TestMetricsHaveABound(t *testing.T) {
 		hear(400 + status%200)
 	}
 	assert.Equal(t, count, series(t, m))
-	_, shown := get(t, served(t, newHealth(m, nil))+"/metrics")
+	_, shown := get(t, served(t, newHealth(m))+"/metrics")
 	assert.NotContains(t, shown, canary)
 }
 
@@ -276,7 +276,7 @@ func TestEntriesOfTheTrailCount(t *testing.T) {
 	m.audited(approvals.Entry{Event: "refuse", Fields: map[string]string{"tried": "update", "why": approvals.ErrTooMany.Error()}}, nil)
 	m.audited(approvals.Entry{Event: "refuse", Fields: map[string]string{"tried": "update", "why": "guest"}}, nil) // of no request
 
-	_, shown := get(t, served(t, newHealth(m, nil))+"/metrics")
+	_, shown := get(t, served(t, newHealth(m))+"/metrics")
 	for _, line := range []string{
 		`requests_total{state="submitted",type="DATADOG"} 1`, `requests_total{state="pending",type="DATADOG"} 1`,
 		`requests_total{state="approved",type="DATADOG"} 1`, `requests_total{state="applied",type="DATADOG"} 1`,
@@ -309,7 +309,7 @@ func TestOpenRequests(t *testing.T) {
 	m.watch(func(_ context.Context, offset, most int) ([]*approvals.Request, error) {
 		return all[min(offset, len(all)):min(offset+most, len(all))], away
 	})
-	url := served(t, newHealth(m, nil)) + "/metrics"
+	url := served(t, newHealth(m)) + "/metrics"
 	_, shown := get(t, url)
 	for _, line := range []string{
 		`open_requests{state="pending",type="DATADOG"} 64`, `open_requests{state="pending",type="PAGER_DUTY"} 1`,

@@ -55,7 +55,7 @@ func serve(ctx context.Context, cfg *config, numbers *metrics, log *slog.Logger)
 		log.WarnContext(ctx, "configuration", "hint", hint)
 	}
 
-	state := newHealth(numbers, func(ctx context.Context) error { return rdb.Ping(ctx).Err() })
+	state := newHealth(numbers)
 	numbers.watchReady(state.ready) //nolint:contextcheck // Prometheus asks, long after this
 	ending := context.AfterFunc(ctx, func() { state.notFit("the bot is ending") })
 	defer ending()
@@ -114,7 +114,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)
 	store.MakeWay = sockets.MakeWay
-	state.fit(func() error { return standing(sockets) }, func() error { return stuck(store) })
+	state.fit(store.Ping, func() error { return standing(sockets) }, func() error { return stuck(store) })
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return noteKeys(ctx, store, cfg, log) })

@@ -385,6 +385,12 @@ func (s *Store) Adopt(ctx context.Context, r *Request, kind Kind, ref string) er
 	return nil
 }
 
+// Ping asks whether Redis answers for the keys of the workspace. In a Cluster, other nodes
+// may answer when the one that has them does not.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.Redis.Exists(ctx, s.keys().due()).Err()
+}
+
 // Stalled names the queue (due or show) whose loop in this process has not come round for
 // so long, or none. It comes round about once a second, also without Redis, unless every
 // worker is at something that does not end.
