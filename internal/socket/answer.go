@@ -61,8 +61,6 @@ func (l *Listener) turn() bool {
 		return true
 	default:
 	}
-	l.unacked.queue()
-	defer l.unacked.dequeue()
 	timer := time.NewTimer(queueTime)
 	defer timer.Stop()
 	select {
@@ -108,12 +106,12 @@ type answer struct {
 	begun    atomic.Bool
 }
 
-// ack is what the handler calls. What the handler does after it makes way, unless its
-// place is waited for.
+// ack is what the handler calls. What the handler does after it makes way, unless others
+// may wait for its place.
 func (a *answer) ack(payload any) error {
 	err := a.once(payload)
-	if err == nil {
-		a.conn.l.unacked.quiet()
+	if l := a.conn.l; err == nil && len(l.handled) < cap(l.handled) {
+		l.unacked.quiet()
 	}
 	return err
 }

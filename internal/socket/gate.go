@@ -21,9 +21,6 @@ type gate struct {
 	burst int           // envelopes that came, none of them long after the one before
 	came  time.Time     // when the last envelope came
 	last  time.Time     // when one came, or was acked
-
-	queued int           // envelopes that wait for a place among the handlers
-	full   chan struct{} // closed when one does
 }
 
 func (g *gate) enter() {
@@ -54,95 +51,51 @@ func (g *gate) leave() {
 	g.last = time.Now()
 }
 
-// queue is called when an envelope begins to wait for a place among the handlers, and
-// dequeue when it has one, or gives up.
-func (g *gate) queue() {
-	g.guard.Lock()
-	defer g.guard.Unlock()
-	if g.queued == 0 {
-		close(g.room())
-	}
-	g.queued++
-}
-
-func (g *gate) dequeue() {
-	g.guard.Lock()
-	defer g.guard.Unlock()
-	g.queued--
-	if g.queued == 0 {
-		g.full = nil
-	}
-}
-
-// room is open for as long as nothing waits for a place; guard is held.
-func (g *gate) room() chan struct{} {
-	if g.full == nil {
-		g.full = make(chan struct{})
-	}
-	return g.full
-}
-
 // settled returns when no ack is owed, and after a while anyway.
 func (g *gate) settled() {
-	if now := g.state(); now.paid != nil {
-		now.full = nil // who asks holds no place
-		now.settledWithin(afterAcks)
+	if paid, _ := g.state(); paid != nil {
+		settledWithin(paid, afterAcks)
 	}
 }
 
-// quiet returns when no ack is owed and nothing more comes, and after a while anyway. It
-// is for a handler, and an ack may be owed for an envelope that waits for its place: then
-// it returns at once.
+// quiet returns when no ack is owed and nothing more comes, and after a while anyway.
 func (g *gate) quiet() {
 	for begun := time.Now(); ; {
-		now := g.state()
+		paid, left := g.state()
 		patience := afterAcks - time.Since(begun)
 		switch {
 		case patience <= 0:
 			return
-		case now.paid != nil:
-			if !now.settledWithin(patience) {
-				return
-			}
-		case now.left > 0:
-			time.Sleep(now.left)
+		case paid != nil:
+			settledWithin(paid, patience)
+		case left > 0:
+			time.Sleep(left)
 		default:
 			return
 		}
 	}
 }
 
-// toWait is what there is to wait for: the acks that are owed in a burst, or, when none is
-// owed, so much time until it is over.
-type toWait struct {
-	paid <-chan struct{}
-	full <-chan struct{} // closed when a handler has to wait no longer
-	left time.Duration
-}
-
-// settledWithin waits, and reports whether the acks that were owed are out.
-func (w toWait) settledWithin(patience time.Duration) bool {
+func settledWithin(paid <-chan struct{}, patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-w.paid:
-		return true
-	case <-w.full:
-		return false
+	case <-paid:
 	case <-timer.C:
-		return false
 	}
 }
 
-func (g *gate) state() toWait {
+// state is what there is to wait for: the acks that are owed in a burst, or, when none is
+// owed, so much time until it is over.
+func (g *gate) state() (paid <-chan struct{}, left time.Duration) {
 	g.guard.Lock()
 	defer g.guard.Unlock()
 	switch {
 	case g.burst <= 1 || time.Since(g.last) >= afterAcks: // what is still owed does not wait for the processor
-		return toWait{}
+		return nil, 0
 	case g.owed > 0:
-		return toWait{paid: g.paid, full: g.room()}
+		return g.paid, 0
 	default:
-		return toWait{left: quietTime - time.Since(g.last)}
+		return nil, quietTime - time.Since(g.last)
 	}
 }
