@@ -64,6 +64,7 @@ func everything(t *testing.T, client redis.UniversalClient) {
 	trail, err := s.Trail(ctx, "", 100)
 	require.NoError(t, err)
 	require.NotEmpty(t, trail)
+	require.NoError(t, s.Ping(ctx))
 	require.NoError(t, s.Redis.Ping(ctx).Err())
 	require.NoError(t, s.Redis.Info(ctx, "server").Err())
 }
