@@ -276,6 +276,23 @@ func TestDependabotKnowsEverything(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+// The benchmark runs in `.ci/run checks` too, so what it needs is installed there as well. coreutils, with nice,
+// every Debian has.
+func TestChecksInstallWhatTheBenchmarkNeeds(t *testing.T) {
+	t.Parallel()
+	_, install, found := strings.Cut(readFile(t, ".ci", "run"), "\ninstall_missing() {\n")
+	require.True(t, found)
+	always, _, found := strings.Cut(install, "if $tests; then")
+	require.True(t, found)
+	needed := regexp.MustCompile(`\{"[a-z-]+", "[^"]*\bpackage ([a-z-]+)`).FindAllStringSubmatch(readFile(t, "bench", "prepare.go"), -1)
+	require.Len(t, needed, 4)
+	for _, of := range needed {
+		if of[1] != "coreutils" {
+			assert.Regexp(t, `missing\+=\((\S+ )*`+of[1]+`\b`, always, "bench/prepare.go needs it")
+		}
+	}
+}
+
 // Owners of what is not there own nothing.
 func TestCodeownersNameWhatIsThere(t *testing.T) {
 	t.Parallel()
