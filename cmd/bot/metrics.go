@@ -85,7 +85,7 @@ func (m *metrics) ofSockets() {
 	m.reconnects = m.counter("reconnects_total", "Socket Mode connections that ended, by reason.", "reason")
 	m.undecoded = m.counter("frames_undecoded_total", "Frames from Slack that could not be read.").WithLabelValues()
 	m.payloadsDropped = m.counter("payloads_dropped_total", "Payloads of another workspace or app that were dropped.", "reason")
-	m.panics = m.counter("panics_total", "Panics while handling an envelope.").WithLabelValues()
+	m.panics = m.counter("panics_total", "Panics while handling an envelope or working on a request; the bot went on.").WithLabelValues()
 	// So that a rate over them begins at zero and not at the first event.
 	for _, kind := range envelopeTypes {
 		m.envelopes.WithLabelValues(kind)

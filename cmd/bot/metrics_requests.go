@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,7 +85,7 @@ func integrationTypes() []string {
 	return append(names, other)
 }
 
-// A tap counts what the log says is done again.
+// A tap counts what the log says is done again, and what it says of panics.
 type tap struct {
 	slog.Handler
 	m *metrics
@@ -106,10 +107,25 @@ func (t tap) Handle(ctx context.Context, line slog.Record) error {
 	case "show a request":
 		t.m.retries.WithLabelValues(retriedSlack).Inc()
 	}
+	if line.Message != "messages of a request are left as they are" && panicked(line) { // it repeats the error of the line before
+		t.m.panics.Inc()
+	}
 	if !t.Handler.Enabled(ctx, line.Level) {
 		return nil
 	}
 	return t.Handler.Handle(ctx, line)
+}
+
+// panicked reports whether a line is about a panic. Those in the work on requests
+// become errors there, so that they take nothing else along, and the line says only
+// what was being done. One in a handler is no error, and the sockets tell of it.
+func panicked(line slog.Record) (is bool) {
+	line.Attrs(func(a slog.Attr) bool {
+		err, ok := a.Value.Any().(error)
+		is = ok && a.Key == "error" && strings.Contains(err.Error(), "panic of type ")
+		return !is
+	})
+	return is
 }
 
 // WithAttrs implements slog.Handler.

@@ -244,9 +244,10 @@ func TestHiddenLinesCount(t *testing.T) {
 	var printed bytes.Buffer
 	log := m.counted(slog.New(slog.NewJSONHandler(&printed, &slog.HandlerOptions{Level: slog.LevelError}))).With("replica", 1)
 	log.Warn("atlas gave no answer")
-	log.Error("something else")
+	log.Error("something else", "error", errors.New("nothing to panic about"))
 
 	assert.Equal(t, 1.0, valueOf(t, m.retries.WithLabelValues("atlas")))
+	assert.Zero(t, valueOf(t, m.panics))
 	assert.Equal(t, 1, strings.Count(printed.String(), "\n"), "%s", printed.String())
 	assert.Contains(t, printed.String(), `"replica":1`)
 }
