@@ -122,8 +122,19 @@ func TestDashboard(t *testing.T) {
 				Expr string `json:"expr"`
 			} `json:"targets"`
 		} `json:"panels"`
+		Templating struct {
+			List []struct {
+				Name     string  `json:"name"`
+				AllValue *string `json:"allValue"`
+			} `json:"list"`
+		} `json:"templating"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(text), &dashboard))
+	require.NotEmpty(t, dashboard.Templating.List)
+	for _, variable := range dashboard.Templating.List {
+		// Memory and goroutines every process shows, and not the bot alone.
+		assert.Nil(t, variable.AllValue, "all of %s are those that the bot has", variable.Name)
+	}
 	metrics, ids, taken := shown(t), map[int]bool{}, map[[2]int]string{}
 	for _, p := range dashboard.Panels {
 		assert.False(t, ids[p.ID], "two panels have the ID %d", p.ID)
