@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -254,8 +255,10 @@ func assertRestricted(t *testing.T, what string, pod podSpec) {
 	}
 }
 
-// An update must not open more connections to Slack than stand anyway.
-func TestAnUpdateAddsNoReplica(t *testing.T) {
+// An update tells an old replica to end and then begins a new one. Until the old one
+// has ended both may count, and one that renews its connections meanwhile: Slack has
+// to allow all of them.
+func TestAnUpdateTellsAnOldReplicaToEndFirst(t *testing.T) {
 	t.Parallel()
 	for name, all := range golden(t) {
 		var w workload
@@ -266,6 +269,12 @@ func TestAnUpdateAddsNoReplica(t *testing.T) {
 			assert.Zero(t, *w.Strategy.RollingUpdate.MaxSurge, name)
 			assert.Equal(t, 1, *w.Strategy.RollingUpdate.MaxUnavailable, name)
 		}
+		env := w.Template.Spec.Containers[0].Env
+		i := slices.IndexFunc(env, func(v variable) bool { return v.Name == "SLACK_CONNECTIONS" })
+		require.GreaterOrEqual(t, i, 0, name)
+		connections, err := strconv.Atoi(env[i].Value)
+		require.NoError(t, err, name)
+		assert.LessOrEqual(t, (w.Replicas+min(w.Replicas, 2))*connections, 10, name)
 	}
 }
 

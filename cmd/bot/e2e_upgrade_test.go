@@ -13,8 +13,8 @@ import (
 	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
 )
 
-// TestUpgrade: two replicas are replaced, one at a time and none too many, as the chart does it and docs/operations.md
-// says. People go on all the while. There is always a connection for what they do; what crosses the goodbye of a replica
+// TestUpgrade: two replicas are replaced, one at a time, each new one after an old one was told to end, as the chart does
+// it and docs/operations.md says. People go on all the while. There is always a connection for what they do; what crosses the goodbye of a replica
 // on the wire is all that can go unanswered, and doing it again is answered. What was asked for at the old replicas is
 // approved and applied by the new ones.
 func TestUpgrade(t *testing.T) {

@@ -86,6 +86,14 @@ is known: the bot wants exactly one.
 {{- toJson $found }}
 {{- end }}
 
+{{/*
+How many replicas' connections to Slack can count at a time: those that run, one that was told to end while its successor
+begins, and one more while another renews its own. A single replica renews none while it is replaced.
+*/}}
+{{- define "bot.counting" -}}
+{{ add .Values.replicaCount (min .Values.replicaCount 2) }}
+{{- end }}
+
 {{- define "bot.secretsPath" }}/run/secrets/atlas-integration-bot{{ end }}
 
 {{- define "bot.policyPath" }}/etc/atlas-integration-bot{{ end }}

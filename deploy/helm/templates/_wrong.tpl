@@ -61,8 +61,8 @@ Each problem is a line. No value is repeated: it may be a secret in the wrong pl
 {{- $wrong = append $wrong "redis.image.tag is empty: name a version of Redis, or a digest" }}
 {{- end }}
 
-{{- if gt (mul .Values.replicaCount $config.SLACK_CONNECTIONS) 6 }}
-{{- $wrong = append $wrong (printf "replicaCount × config.SLACK_CONNECTIONS is %d × %d, but six at most leave room under Slack's ten connections of an app: renewing one takes a second for a while, and dead ones still count" (int .Values.replicaCount) (int $config.SLACK_CONNECTIONS)) }}
+{{- if gt (mul (include "bot.counting" .) $config.SLACK_CONNECTIONS) 10 }}
+{{- $wrong = append $wrong (printf "replicaCount × config.SLACK_CONNECTIONS is %d × %d, and Slack allows an app ten connections: in an update those of %s replicas can count; of each of two or three replicas take two, of more one" (int .Values.replicaCount) (int $config.SLACK_CONNECTIONS) (include "bot.counting" .)) }}
 {{- end }}
 {{- join "\n" $wrong }}
 {{- end }}
