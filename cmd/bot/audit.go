@@ -85,7 +85,7 @@ func withStore(ctx context.Context, env envconfig.Lookuper, use func(*approvals.
 func parseTrailFilter(args []string) (*trailFilter, error) {
 	filter := &trailFilter{}
 	flags := flag.NewFlagSet("bot audit export", flag.ContinueOnError)
-	flags.Func("request", "request ID", func(value string) error {
+	flags.Func("request", "what is about the request with this `ID`", func(value string) error {
 		id, ok := approvals.ParseRequestID(value)
 		filter.request = id
 		if !ok {
@@ -93,17 +93,17 @@ func parseTrailFilter(args []string) (*trailFilter, error) {
 		}
 		return nil
 	})
-	flags.StringVar(&filter.user, "user", "", "Slack user ID")
-	flags.StringVar(&filter.project, "project", "", "Atlas project, by name or ID")
-	flags.Func("since", "a time, or how long ago", func(value string) (err error) {
+	flags.StringVar(&filter.user, "user", "", "what was done by the person with this Slack user `ID`")
+	flags.StringVar(&filter.project, "project", "", "what is about the Atlas project with this `name`, in any case, or ID")
+	flags.Func("since", "what happened at this `time` or later: 36h (so long ago), 2026-01-31 (in UTC) or 2026-01-31T15:04:05Z (RFC 3339)", func(value string) (err error) {
 		filter.since, err = parseSince(value, time.Now())
 		return err
 	})
-	flags.Func("until", "a time, or how long ago", func(value string) (err error) {
+	flags.Func("until", "what happened before this `time`, in the same forms", func(value string) (err error) {
 		filter.until, err = parseSince(value, time.Now())
 		return err
 	})
-	return filter, parseFlags(flags, args)
+	return filter, parseFlags(flags, args, 0)
 }
 
 // parseSince reads a day, a time or how long ago.

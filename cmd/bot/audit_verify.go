@@ -20,13 +20,9 @@ const longestEntry = 1 << 20
 // verifyCommand checks a trail that was exported: a file, or what comes in.
 func verifyCommand(args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bot audit verify", flag.ContinueOnError)
-	head := flags.String("head", "", "hash that must be in the trail")
-	flags.SetOutput(io.Discard) // execute prints the error
-	if err := flags.Parse(args); err != nil {
-		return misuse("%s: %w", flags.Name(), err)
-	}
-	if flags.NArg() > 1 {
-		return misuse("bot audit verify: say one file, or none for what comes in")
+	head := flags.String("head", "", "`hash` that must be in the trail: of a line of the log that says audit")
+	if err := parseFlags(flags, args, 1); err != nil { // a file, or none for what comes in
+		return err
 	}
 	if name := flags.Arg(0); name != "" && name != "-" {
 		file, err := os.Open(name) //nolint:gosec // the file that was asked for

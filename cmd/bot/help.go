@@ -18,7 +18,9 @@ Usage: bot [subcommand]
   keyset new      make a keyset that seals values while they wait for approval
   keyset rotate   give the current keyset (SEALING_KEYSET, or stdin) a new primary key
   keyset remove   take a key out of it, by its number, when ` + "`bot check`" + ` says that nothing needs it
-  audit export    print the audit trail as JSON Lines; -request, -user, -project, -since, -until narrow it down
+  audit export    print the audit trail as JSON Lines; these narrow it down:
+                    -request ID, -user ID, -project NAME (or its ID)
+                    -since TIME, -until TIME: 36h (so long ago), 2026-01-31 (in UTC) or 2026-01-31T15:04:05Z (RFC 3339)
   audit verify    check an exported trail (a file, or stdin), without Slack or Redis; -head HASH must be in it
   audit receipt   print all that is known of one request, as JSON
   version         print the version
@@ -33,8 +35,8 @@ Variables (those marked * also as NAME_FILE, the path of a file that holds the v
 // help prints what there is, or only the variables as a Markdown table.
 func help(args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("bot help", flag.ContinueOnError)
-	asMarkdown := flags.Bool("markdown", false, "")
-	if err := parseFlags(flags, args); err != nil {
+	asMarkdown := flags.Bool("markdown", false, "print the table of variables as in README.md")
+	if err := parseFlags(flags, args, 0); err != nil {
 		return err
 	}
 	if *asMarkdown {

@@ -31,6 +31,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -73,7 +74,12 @@ func execute(ctx context.Context, args []string, env envconfig.Lookuper, stdin i
 	}
 	var wrongConfig *configError
 	var wrongUse *usageError
+	var wanted *helpError
 	switch {
+	case errors.As(err, &wanted):
+		wanted.flags.SetOutput(stdout)
+		wanted.flags.Usage()
+		return exitOK
 	case errors.Is(err, errReported) && errors.As(err, &wrongConfig):
 		return exitUsage
 	case errors.Is(err, errReported):
@@ -98,16 +104,20 @@ func dispatch(ctx context.Context, args []string, env envconfig.Lookuper, stdin 
 	switch command {
 	case "help", "-h", "-help", "--help":
 		return help(rest, stdout)
-	case "keyset":
-		return keysetCommand(rest, env, stdin, stdout, stderr)
-	case "audit":
-		return auditCommand(ctx, rest, env, stdin, stdout)
-	case "run", "check", "version":
-		if len(rest) > 0 {
-			return misuse("`bot %s` takes no arguments", command)
-		}
+	case "keyset", "audit", "run", "check", "version":
 	default:
 		return misuse("there is no subcommand %q", command)
+	}
+	if slices.ContainsFunc(rest, asksForHelp) && !hasFlags(args) {
+		return help(nil, stdout)
+	}
+	switch {
+	case command == "keyset":
+		return keysetCommand(rest, env, stdin, stdout, stderr)
+	case command == "audit":
+		return auditCommand(ctx, rest, env, stdin, stdout)
+	case len(rest) > 0:
+		return misuse("`bot %s` takes no arguments", command)
 	}
 	if command == "version" {
 		return printVersion(stdout)
@@ -146,16 +156,32 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func misuse(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// parseFlags reads the flags of a subcommand, which takes nothing else.
-func parseFlags(flags *flag.FlagSet, args []string) error {
+// A helpError is no mistake: somebody asked which flags there are.
+type helpError struct{ flags *flag.FlagSet }
+
+func (*helpError) Error() string { return flag.ErrHelp.Error() }
+
+func asksForHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
+
+// hasFlags reports whether a subcommand has flags, which parseFlags knows.
+func hasFlags(args []string) bool {
+	return len(args) > 1 && args[0] == "audit" && (args[1] == "export" || args[1] == "verify")
+}
+
+// parseFlags reads the flags of a subcommand, which takes so many arguments besides.
+func parseFlags(flags *flag.FlagSet, args []string, most int) error {
 	flags.SetOutput(io.Discard) // execute prints the error
 	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return &helpError{flags}
 	case err != nil:
 		return misuse("%s: %w", flags.Name(), err)
-	case flags.NArg() > 0:
+	case flags.NArg() <= most:
+		return nil
+	case most == 0:
 		return misuse("%s: %q is not a flag", flags.Name(), flags.Arg(0))
 	default:
-		return nil
+		return misuse("%s: %q is one argument too many", flags.Name(), flags.Arg(most))
 	}
 }
 
