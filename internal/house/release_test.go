@@ -223,10 +223,41 @@ func TestReleaseFitsTheRest(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(chartFile(t, "values.yaml"), &values))
 	assert.Equal(t, []string{values.Image.Repository}, image.Images)
 
+	// Whoever installs or checks a release reads where image and chart are.
+	owner, name, _ := strings.Cut(strings.TrimPrefix(values.Image.Repository, "ghcr.io/"), "/")
+	chart := "ghcr.io/" + owner + "/charts/" + name
+	assert.Contains(t, run, "\n      CHARTS: oci://ghcr.io/${{ github.repository_owner }}/charts\n")
+	operations := readFile(t, "docs", "operations.md")
+	assert.Contains(t, operations, "`"+values.Image.Repository+":VERSION`")
+	assert.Contains(t, operations, "`"+chart+":VERSION`")
+	assert.Contains(t, string(chartFile(t, "README.md")), "`oci://"+chart+"`")
+
 	// The goreleaser of the workflow is the one that was tried.
 	tried := regexp.MustCompile(`github\.com/goreleaser/goreleaser/v2 (v\S+)`).FindStringSubmatch(readFile(t, "tools", "goreleaser", "go.mod"))
 	require.NotNil(t, tried)
 	assert.Contains(t, run, "\n          version: "+tried[1]+"\n")
+}
+
+// What people are told to run in a pod is what the image holds, in the Deployment that the chart makes.
+func TestCommandsInThePod(t *testing.T) {
+	t.Parallel()
+	entry := regexp.MustCompile(`(?m)^ENTRYPOINT \["([^"]+)"\]$`).FindStringSubmatch(readFile(t, "Dockerfile"))
+	require.NotNil(t, entry)
+	made := regexp.MustCompile(`(?m)^kind: Deployment\nmetadata:\n {2}name: (\S+)$`).FindStringSubmatch(string(chartFile(t, "testdata", "existing.yaml")))
+	require.NotNil(t, made)
+	inPod := regexp.MustCompile(`kubectl .*\bexec (?:-i )?deployment/(\S+) -- (\S+)`)
+	for _, where := range [][]string{
+		{"docs", "operations.md"}, {"deploy", "helm", "README.md"}, {"deploy", "helm", "testdata", "existing.notes.txt"},
+	} {
+		told := inPod.FindAllStringSubmatch(readFile(t, where...), -1)
+		assert.NotEmpty(t, told, "%v says nothing of how to run the bot's commands", where)
+		for _, line := range told {
+			assert.Contains(t, []string{made[1], "NAME"}, line[1], "%v", where)
+			assert.Equal(t, entry[1], line[2], "%v", where)
+		}
+	}
+	before, _, found := strings.Cut(string(chartFile(t, "README.md")), "kubectl -n bots ")
+	assert.True(t, found && strings.Contains(before, "kubectl create namespace bots\n"), "nothing makes the namespace before it is used")
 }
 
 // Whatever has versions is looked at for newer ones.
