@@ -104,7 +104,7 @@ func TestExportTrail(t *testing.T) {
 		assert.ErrorContains(t, verifyTrail(strings.NewReader("x\n"), "", &bytes.Buffer{}), "line 1 is not an entry")
 		assert.ErrorContains(t, verifyTrail(strings.NewReader(""), "", &bytes.Buffer{}), "no entry")
 		for name, forged := range map[string]string{
-			"the event, with the true one below": strings.Replace(lines[2], `"event":"cancel","fields":{`, `"event":"approve","fields":{"event":"cancel",`, 1),
+			"the event, with the true one below":  strings.Replace(lines[2], `"event":"cancel","fields":{`, `"event":"approve","fields":{"event":"cancel",`, 1),
 			"the event, with the true one beside": strings.Replace(lines[2], `"event":"cancel"`, `"event":"approve","Event":"cancel"`, 1),
 			"the event, twice":                    strings.Replace(lines[2], `"event":"cancel"`, `"event":"approve","event":"cancel"`, 1),
 			"a field, with the true ones beside":  strings.Replace(lines[2], `"fields":{`, `"fields":{"by":"U0EVE"},"Fields":{`, 1),

@@ -91,7 +91,7 @@ func TestMoves(t *testing.T) {
 				}
 				assert.NotEqual(t, "ok", word)
 				assert.Equal(t, state, after.State)
-				// Expire and Lapse touch a field here to make time pass; Begin counts appliers.
+				// Expire and Lapse touch a field here to make time pass; Begin takes the targets anew.
 				if event != Expire && event != Lapse && event != Begin {
 					assert.Equal(t, before, snapshot(t, s, r.ID), "a refused move must change nothing")
 				}

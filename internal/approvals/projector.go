@@ -23,9 +23,16 @@ const (
 	DM     Kind = "dm"     // the requester's own
 	Report Kind = "report" // in the thread of the card: what Atlas shows now
 
+	// Verdict is the requester's too: how it ended. Slack tells nobody of a message that is
+	// edited, and whoever asked is no longer looking.
+	Verdict Kind = "verdict"
+
 	Reminder Kind = "reminder"  // in that thread, at half-time, to those who are waited for
 	LastCall Kind = "last_call" // the same, shortly before it expires
 )
+
+// once reports whether a message is never edited: it is there to be noticed.
+func (k Kind) once() bool { return k == Reminder || k == LastCall || k == Verdict }
 
 // A Notifier shows people where a request stands. It may fail or lag behind; the
 // request does not wait for it.
@@ -77,19 +84,20 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 	defer span.End()
 	span.SetNumber(trace.Version, r.Version)
 	drawn := map[string]Message{}
-	// The card comes first: requesters are told if nobody sees it, and the report is in
+	// The card comes first: requesters are told if nobody sees it, and the others are in
 	// its thread.
-	failed := p.drawKind(ctx, r, Card, r.Version, drawn)
+	card := p.drawKind(ctx, r, Card, r.Version, drawn)
 	version := r.Version
 	var unseen *UnseenError
-	if errors.As(failed, &unseen) && r.State.Open() {
+	if errors.As(card, &unseen) && r.State.Open() {
 		r.Trouble = strings.TrimSpace(r.Trouble + " " + unseen.Say)
 		version-- // to be drawn once more, without this
 	}
-	failed = errors.Join(failed, p.drawKind(ctx, r, DM, version, drawn))
+	failed := errors.Join(card, p.tellRequester(ctx, r, version, drawn))
 	for _, kind := range []Kind{Report, Reminder, LastCall} {
-		if failed == nil {
-			failed = p.drawKind(ctx, r, kind, version, drawn)
+		if card == nil {
+			card = p.drawKind(ctx, r, kind, version, drawn)
+			failed = errors.Join(failed, card)
 		}
 	}
 	pause, tries := r.nextReminder(), 0
@@ -111,12 +119,28 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 	}
 }
 
+// tellRequester draws the requester's own message, and another when the request ends: unless
+// the first one came no sooner.
+func (p *Projector) tellRequester(ctx context.Context, r *Request, version int64, drawn map[string]Message) error {
+	told := r.Messages[string(DM)].Ref != ""
+	err := p.drawKind(ctx, r, DM, version, drawn)
+	switch {
+	case err != nil || !r.needs(Verdict):
+		return err
+	case !told:
+		drawn[string(Verdict)] = drawn[string(DM)]
+		return nil
+	default:
+		return p.drawKind(ctx, r, Verdict, version, drawn)
+	}
+}
+
 // drawKind draws the messages of a kind side by side, where they do not already
 // show the request as it is. Version is what they then count as showing.
 func (p *Projector) drawKind(ctx context.Context, r *Request, kind Kind, version int64, drawn map[string]Message) error {
 	names := slices.DeleteFunc(r.wanted(kind), func(name string) bool {
 		now := r.Messages[name]
-		return now.Ref != "" && (now.Version >= r.Version || kind == Reminder || kind == LastCall) // a reminder is said once
+		return now.Ref != "" && (now.Version >= r.Version || kind.once())
 	})
 	var guard sync.Mutex
 	var failed error
@@ -165,6 +189,8 @@ func (r *Request) needs(kind Kind) bool {
 		return r.State == Pending || r.State == Approved || r.State == Applying || r.State == Applied || r.State == Failed
 	case Report:
 		return r.State == Applied || r.State == Failed
+	case Verdict: // who cancels knows it
+		return !r.State.Open() && r.State != Cancelled
 	case Reminder, LastCall:
 		at, is := r.reminders()[kind]
 		return is && !r.ReadAt.Before(at)

@@ -1,23 +1,107 @@
 package approvals
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// TestAMessageOfTwoNamesIsDrawnOnce: somebody clicks a card while the worker that posted
-// it has not yet noted so. Each edit would otherwise be made twice, of what Slack allows.
-func TestAMessageOfTwoNamesIsDrawnOnce(t *testing.T) {
+// poster is a Notifier that keeps what was posted and not merely edited.
+type poster struct {
+	posted []string
+	fail   Kind // that cannot be posted
+}
+
+func (p *poster) Show(_ context.Context, r *Request, kind Kind, ref string) (string, error) {
+	if kind == p.fail {
+		return "", errors.New("user_disabled")
+	}
+	if ref == "" {
+		p.posted = append(p.posted, fmt.Sprintf("%s: %s", kind, r.State))
+		ref = string(kind) + ":1"
+	}
+	return ref, nil
+}
+
+// draw draws the messages of a request as they should be now, and gives what was posted.
+func (p *poster) draw(t *testing.T, s *Store, id string) []string {
+	t.Helper()
+	before := len(p.posted)
+	(&Projector{Store: s, Notifier: p}).draw(t.Context(), hold(t, s, id, "show"))
+	return p.posted[before:]
+}
+
+// follow takes a request through moves of others, each of which must go well.
+func follow(t *testing.T, s *Store, r *Request, events ...Event) {
+	t.Helper()
+	for _, event := range events {
+		if event == Prepare || event == Reject || event == Begin {
+			r = hold(t, s, r.ID, "due")
+		}
+		require.Equal(t, "ok", attempt[event](t, s, r), event)
+	}
+}
+
+// TestWhoAskedIsToldOfTheEnd: by a message of its own, since an edited one is not noticed,
+// and once.
+func TestWhoAskedIsToldOfTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		events []Event
+		want   []string
+	}{
+		{"denied", []Event{Prepare, Deny}, []string{"verdict: denied"}},
+		{"rejected", []Event{Reject}, []string{"verdict: rejected"}},
+		{"applied", []Event{Prepare, Approve, Begin, Succeed}, []string{"card: applied", "verdict: applied", "report: applied"}},
+		{"failed", []Event{Prepare, Approve, Begin, Fail}, []string{"card: failed", "verdict: failed", "report: failed"}},
+		{"cancelled, which they did", []Event{Cancel}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			n := &poster{}
+			r := submit(t, s)
+			assert.Equal(t, []string{"dm: submitted"}, n.draw(t, s, r.ID))
+			follow(t, s, r, tt.events...)
+			assert.ElementsMatch(t, tt.want, n.draw(t, s, r.ID))
+			assert.Empty(t, n.draw(t, s, r.ID))
+		})
+	}
+	t.Run("at once, which the first message says", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		n := &poster{}
+		r := submit(t, s)
+		follow(t, s, r, Reject)
+		assert.Equal(t, []string{"dm: rejected"}, n.draw(t, s, r.ID))
+		assert.Empty(t, n.draw(t, s, r.ID))
+	})
+	t.Run("after a retry once more", func(t *testing.T) {
+		t.Parallel()
+		s := newStore(t)
+		n := &poster{}
+		r := submit(t, s)
+		n.draw(t, s, r.ID)
+		follow(t, s, r, Prepare, Approve, Begin, Fail)
+		assert.Contains(t, n.draw(t, s, r.ID), "verdict: failed")
+		follow(t, s, r, Retry)
+		assert.Empty(t, n.draw(t, s, r.ID))
+		follow(t, s, r, Begin, Succeed)
+		assert.Equal(t, []string{"verdict: applied"}, n.draw(t, s, r.ID))
+	})
+}
+
+// TestARequesterWhoCannotBeTold is no reason not to tell the others.
+func TestARequesterWhoCannotBeTold(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	r := hold(t, s, inState(t, s, Pending).ID, "show")
-	require.NoError(t, s.Adopt(t.Context(), r, Card, "C1:1"))
-	require.NoError(t, s.Adopt(t.Context(), r, Card, "C1:2")) // one that nobody has noted: of a worker that was killed
-	require.NoError(t, (&Projector{Store: s}).shown(t.Context(), r, map[string]Message{string(Card): {Ref: "C1:1", Version: r.Version}}, -1, 0))
-	now, err := s.Get(t.Context(), r.ID)
-	require.NoError(t, err)
-	assert.Equal(t, "C1:1", now.Messages[string(Card)].Ref)
-	assert.ElementsMatch(t, []string{"card", "card@C1:2"}, now.wanted(Card))
+	n := &poster{fail: DM}
+	r := submit(t, s)
+	follow(t, s, r, Prepare, Approve, Begin, Succeed)
+	assert.ElementsMatch(t, []string{"card: applied", "report: applied"}, n.draw(t, s, r.ID))
 }

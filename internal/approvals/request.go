@@ -243,6 +243,9 @@ func decodeRequest(asked remembered, fields map[string]string, now time.Time) (*
 	r.ApplyUntil = clock(fields["apply_until"])
 	r.RetryUntil = clock(fields["retry_until"])
 	for name, value := range fields {
+		if value == "" {
+			continue // unset by the move that answers with it
+		}
 		kind, key, _ := strings.Cut(name, ":")
 		target := r.Outcomes[key]
 		switch kind {

@@ -165,7 +165,9 @@ func (b *Bot) fillForm(ctx context.Context, viewID, hash string, form modals.For
 	})
 	form.Current, form.Note = b.current(call, form.Projects, form.Type)
 	_ = looking.Wait() // it gives no error
-	form.Generation++  // so that the inputs show it
+	if len(form.Current) > 0 {
+		form.Generation++ // so that the inputs show it; what was chosen meanwhile is lost
+	}
 	b.updateView(ctx, viewID, hash, form)
 }
 

@@ -55,7 +55,7 @@ func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kin
 	}
 	channel, thread := b.Channel, ""
 	switch kind {
-	case approvals.DM:
+	case approvals.DM, approvals.Verdict:
 		channel = r.Requester
 	case approvals.Report, approvals.Reminder, approvals.LastCall:
 		_, thread, _ = strings.Cut(r.Messages[string(approvals.Card)].Ref, ":")
@@ -111,6 +111,8 @@ func (b *Bot) draw(r *approvals.Request, kind approvals.Kind) modals.Message {
 	switch kind {
 	case approvals.DM:
 		return modals.DM(r, b.links([]*approvals.Request{r}))
+	case approvals.Verdict:
+		return modals.Verdict(r)
 	case approvals.Report:
 		return modals.Report(r)
 	case approvals.Reminder, approvals.LastCall:

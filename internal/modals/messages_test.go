@@ -381,3 +381,23 @@ func TestIntegrations(t *testing.T) {
 	m := modals.Integrations(project(1, strings.Repeat("`", 80)), found, last)
 	assert.Empty(t, checkScreen(t, pretty(t, m)))
 }
+
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[approvals.State]string{
+		approvals.Applied:  ":white_check_mark: *applied*: your request to update *PagerDuty* in *payments-prod*.\n",
+		approvals.Rejected: ":no_entry: *rejected*: your request to update *PagerDuty* in *payments-prod*.\n",
+		approvals.Expired:  ":alarm_clock: *expired*: your request to update *PagerDuty* in *payments-prod*.\n",
+		approvals.Denied:   ":no_entry_sign: *denied*: your request to update *PagerDuty* in *payments-prod*, by <@U0APPROVER>.\n",
+		approvals.Failed: ":x: *failed*: your request to update *PagerDuty* in *payments-prod* (1 refused).\n" +
+			"The new values are wiped. To try again what was refused, make a new request.\n",
+	} {
+		r := newRequest()
+		decided(r)
+		if state == approvals.Failed {
+			settle(r, r.Targets[0], approvals.Refused, refusedDetail)
+		}
+		r.State, r.DecidedBy = state, "U0APPROVER"
+		assert.Equal(t, want+"The bot's message about `"+r.ID+"`, further up, says more.", modals.Verdict(r).Text)
+	}
+}

@@ -64,7 +64,7 @@ func everyScreen(text string, targets int) map[string]any {
 		r.State = state
 		all = append(all, r)
 		for name, screen := range map[string]any{
-			"card": cardOf(r), "dm": dmOf(r), "report": modals.Report(r), "status": statusOf(r), "reminder": modals.Reminder(r, "<@U0APPROVER>", true),
+			"card": cardOf(r), "dm": dmOf(r), "report": modals.Report(r), "verdict": modals.Verdict(r), "status": statusOf(r), "reminder": modals.Reminder(r, "<@U0APPROVER>", true),
 			"submitted": modals.SubmittedView(r, "<@U0APPROVER>", "C0APPROVAL", linkTo(r)), "deny": modals.DenyView(r), "own": modals.OwnRequest(r),
 			"stands": modals.StateIs(r), "already": modals.Already(r), "late": modals.TooLate(r),
 		} {

@@ -8,6 +8,7 @@ for i = 1, #record, 2 do
   if string.sub(record[i], 1, 8) == 'outcome:' and record[i + 1] == 'refused' then set(record[i], 'waiting') end
 end
 unset('retry_until')
+unset('message:verdict') -- there will be another
 redis.call('PERSIST', REQUEST)
 redis.call('PEXPIRE', SEALED, ARGV[6])
 redis.call('ZREM', HISTORY, ID)
