@@ -93,6 +93,10 @@ func (m Mask) Fits(value secret.Text) bool {
 	return strings.HasSuffix(value.Reveal(), m.LastFour)
 }
 
+// tells reports whether the mask tells its value from others. The host of a URL does
+// not: every channel of a workspace has the same.
+func (m Mask) tells() bool { return m.Length != 0 || m.LastFour != "" }
+
 // Same reports whether two answers show the same integration, unchanged in
 // between. Atlas has no version to compare; its id changes with every update.
 func (i *Integration) Same(j *Integration) bool {
@@ -102,7 +106,7 @@ func (i *Integration) Same(j *Integration) bool {
 // A Proof is how far what Atlas shows bears out what was sent.
 type Proof struct {
 	Wrong  []string // labels of the fields that show something else
-	Unseen []string // labels of the secrets that were sent and that Atlas does not show
+	Unseen []string // labels of the secrets that were sent and of which Atlas does not show enough to tell them from others
 }
 
 // Holds reports whether nothing that Atlas shows speaks against the settings.
@@ -132,6 +136,8 @@ func (s *Settings) Prove(shown *Integration) Proof {
 			p.Unseen = append(p.Unseen, f.Label)
 		case !mask.Fits(s.Secrets[f.Name]):
 			p.Wrong = append(p.Wrong, f.Label)
+		case !mask.tells():
+			p.Unseen = append(p.Unseen, f.Label)
 		}
 	}
 	return p

@@ -140,6 +140,8 @@ func TestProve(t *testing.T) {
 		{"no key", "DATADOG", func(i *Integration) { delete(i.Masks, "apiKey") }, Proof{Unseen: []string{"API key"}}},
 		{"nothing", "PAGER_DUTY", func(i *Integration) { *i = Integration{} }, Proof{Wrong: []string{"Region"}, Unseen: []string{"Integration key"}}},
 		{"another host", "WEBHOOK", func(i *Integration) { i.Masks["url"] = Mask{Origin: "https://example.net", LastFour: "56ab"} }, Proof{Wrong: []string{"URL"}}},
+		{"nothing but the host", "MICROSOFT_TEAMS", func(i *Integration) { i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.webhook.office.com"} }, Proof{Unseen: []string{"Webhook URL"}}},
+		{"nothing but another host", "MICROSOFT_TEAMS", func(i *Integration) { i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.net"} }, Proof{Wrong: []string{"Webhook URL"}}},
 		{"templates hidden", "WEBHOOK", func(i *Integration) { delete(i.Masks, "bodyTemplate"); delete(i.Masks, "headersTemplate") }, Proof{Unseen: []string{"Headers template", "Body template"}}},
 		{"never shown", "PROMETHEUS", func(*Integration) {}, Proof{Unseen: []string{"Password"}}},
 		{"not sent, not looked at", "VICTOR_OPS", func(i *Integration) { i.Plain["other"] = "x" }, Proof{}},

@@ -596,6 +596,8 @@ func TestOddEntriesInLists(t *testing.T) {
 	assert.Equal(t, sample["bodyTemplate"], d.get(integrationPath(projectID, "WEBHOOK")).json["bodyTemplate"])
 	d.SetQuirks(atlassim.Quirks{Templates: atlassim.TemplatesHidden})
 	assert.Nil(t, d.get(integrationPath(projectID, "WEBHOOK")).json["bodyTemplate"])
+	d.SetQuirks(atlassim.Quirks{BareURLs: true})
+	assert.Equal(t, "https://hooks.example.com/****", d.get(integrationPath(projectID, "WEBHOOK")).json["url"])
 }
 
 func TestVersions(t *testing.T) {

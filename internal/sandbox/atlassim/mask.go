@@ -12,7 +12,7 @@ const (
 	plain       shown = iota // as it is
 	plainOrNull              // as it is, null when not set
 	tail                     // stars of the same length, the last four characters kept
-	urlTail                  // scheme and host kept, the rest four stars and the last four characters
+	urlTail                  // scheme and host kept, the rest four stars and, but for Quirks.BareURLs, the last four characters
 	template                 // unknown for values: as Quirks.Templates says; null when not set
 	never                    // not at all
 )
@@ -56,7 +56,7 @@ func (q *Quirks) showField(f *field, v any, set bool) (any, bool) {
 	case f.shown == tail:
 		return maskTail(s), true
 	case f.shown == urlTail:
-		return maskURL(s), true
+		return q.maskURL(s), true
 	case f.shown == template && q.Templates == TemplatesHidden:
 		return nil, true
 	case f.shown == template && q.Templates == TemplatesMasked:
@@ -77,7 +77,7 @@ func maskTail(s string) string {
 
 // maskURL keeps scheme and host. A path that has no more than four characters is
 // not shown at all.
-func maskURL(s string) string {
+func (q *Quirks) maskURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
 		return maskTail(s)
@@ -85,7 +85,7 @@ func maskURL(s string) string {
 	origin := u.Scheme + "://" + u.Host + "/****"
 	_, rest, _ := strings.Cut(s, "://")
 	_, rest, _ = strings.Cut(rest, "/")
-	if r := []rune(rest); len(r) > 4 {
+	if r := []rune(rest); len(r) > 4 && !q.BareURLs {
 		return origin + string(r[len(r)-4:])
 	}
 	return origin

@@ -47,6 +47,7 @@ type Quirks struct {
 	NullEntries       bool // lists of integrations hold null entries
 	UnknownTypes      bool // lists of integrations hold entries of a type that nobody has heard of
 	NoRateHeaders     bool // answers do not say how many calls are left
+	BareURLs          bool // a URL comes back without its last four characters, as in the document's example of Teams
 	Templates         Templates
 }
 

@@ -1,0 +1,56 @@
+package main_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/atlassim"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/sandbox/slacksim"
+)
+
+// newWorldThat has an Atlas that does as it may.
+func newWorldThat(t *testing.T, quirks atlassim.Quirks) *world {
+	t.Helper()
+	return newWorldOf(t, slacksim.Options{}, atlassim.Options{Quirks: quirks})
+}
+
+// channelOf is a request for a Teams channel of the workspace that all projects use.
+func channelOf(name string) filled {
+	return filled{
+		projects: []string{"payments-prod"}, kind: "MICROSOFT_TEAMS", reason: "another channel",
+		values: map[string]any{"microsoftTeamsWebhookUrl": "https://example.webhook.office.com/webhookb2/" + name},
+	}
+}
+
+// TestOnlyTheHostIsShown: of a URL that Atlas shows by its host alone, the bot says that
+// it is not proven, and never takes somebody else's for the one that was asked for.
+func TestOnlyTheHostIsShown(t *testing.T) {
+	t.Parallel()
+	t.Run("sent, and said", func(t *testing.T) {
+		t.Parallel()
+		w := newWorldThat(t, atlassim.Quirks{BareURLs: true})
+		w.start(t)
+		wanted := channelOf("alerts-payments")
+		require.Empty(t, w.ask(t, mira, wanted).Errors)
+		w.click(t, jo, w.card(t, "pending"), "approve")
+		assert.Contains(t, w.card(t, "applied").PlainText(), "Atlas never shows Webhook URL, so that part is not proven.")
+		assert.Len(t, w.puts(t, "payments-prod", "MICROSOFT_TEAMS"), 1)
+		assert.Equal(t, wanted.values["microsoftTeamsWebhookUrl"], w.holds(t, "payments-prod", "MICROSOFT_TEAMS")["microsoftTeamsWebhookUrl"])
+		w.noSecrets(t)
+	})
+	t.Run("changed to another in between", func(t *testing.T) {
+		t.Parallel()
+		w := newWorldThat(t, atlassim.Quirks{BareURLs: true})
+		w.start(t)
+		require.Empty(t, w.ask(t, mira, channelOf("alerts-payments")).Errors)
+		card := w.card(t, "pending")
+		require.NoError(t, w.atlas.ChangeBehind(w.atlas.ProjectID("payments-prod"), "MICROSOFT_TEAMS", func(settings map[string]any) {
+			settings["microsoftTeamsWebhookUrl"] = channelOf("somebody-elses").values["microsoftTeamsWebhookUrl"]
+		}))
+		w.click(t, jo, card, "approve")
+		assert.Contains(t, w.card(t, "failed").PlainText(), "stale")
+		assert.Empty(t, w.puts(t, "payments-prod", "MICROSOFT_TEAMS"))
+	})
+}
