@@ -54,3 +54,23 @@ func TestOnlyTheHostIsShown(t *testing.T) {
 		assert.Empty(t, w.puts(t, "payments-prod", "MICROSOFT_TEAMS"))
 	})
 }
+
+// TestTemplatesComeBackInAnyForm: nobody has seen how Atlas shows templates, so no form
+// makes an update fail.
+func TestTemplatesComeBackInAnyForm(t *testing.T) {
+	t.Parallel()
+	for name, templates := range map[string]atlassim.Templates{"as four stars": atlassim.TemplatesStars, "as four stars and their end": atlassim.TemplatesTail} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldThat(t, atlassim.Quirks{Templates: templates})
+			w.start(t)
+			wanted := atlassim.Sample("WEBHOOK", "new")
+			delete(wanted, "type")
+			require.Empty(t, w.ask(t, mira, filled{projects: []string{"payments-prod"}, kind: "WEBHOOK", values: wanted, reason: "another receiver"}).Errors)
+			w.click(t, jo, w.card(t, "pending"), "approve")
+			assert.Contains(t, w.card(t, "applied").PlainText(), "Atlas never shows Headers template and Body template, so that part is not proven.")
+			assert.Len(t, w.puts(t, "payments-prod", "WEBHOOK"), 1)
+			w.noSecrets(t)
+		})
+	}
+}

@@ -132,7 +132,7 @@ func TestUpdate(t *testing.T) {
 				require.NoError(t, err)
 				proof := s.Prove(shown)
 				assert.Empty(t, proof.Wrong, name)
-				assert.Equal(t, name == "PROMETHEUS", len(proof.Unseen) > 0, name)
+				assert.Equal(t, name == "PROMETHEUS" || name == "WEBHOOK", len(proof.Unseen) > 0, name)
 
 				again, err := c.Integration(t.Context(), paymentsID, s.Type)
 				require.NoError(t, err)
@@ -152,6 +152,28 @@ func TestUpdate(t *testing.T) {
 			for _, call := range srv.Calls() {
 				assert.Contains(t, call.UserAgent, "atlas-integration-bot (", call.Path)
 			}
+		})
+	}
+}
+
+// TestTemplates: however Atlas may show templates, those that it took do not look like
+// others, and only in clear are they proven.
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	for templates, unseen := range map[atlassim.Templates][]string{
+		atlassim.TemplatesMasked: {"Headers template", "Body template"},
+		atlassim.TemplatesPlain:  nil,
+		atlassim.TemplatesHidden: {"Headers template", "Body template"},
+		atlassim.TemplatesStars:  {"Headers template", "Body template"},
+		atlassim.TemplatesTail:   {"Headers template", "Body template"},
+	} {
+		t.Run(fmt.Sprint(templates), func(t *testing.T) {
+			t.Parallel()
+			srv := newAtlas(t, atlassim.Options{Quirks: atlassim.Quirks{Templates: templates}})
+			s := settings(t, "WEBHOOK")
+			shown, err := newClient(t, logins["service account"](srv)).Update(t.Context(), paymentsID, s)
+			require.NoError(t, err)
+			assert.Equal(t, Proof{Unseen: unseen}, s.Prove(shown))
 		})
 	}
 }

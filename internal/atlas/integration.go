@@ -68,8 +68,11 @@ func (f *Field) shown(value string) Mask {
 	if utf8.RuneCountInString(lastFour) > 4 {
 		lastFour = "" // not a mask that we know
 	}
-	if f.Kind == SecretURL {
+	switch f.Kind {
+	case SecretURL:
 		return Mask{Origin: origin(value), LastFour: lastFour}
+	case Template: // nobody has seen how Atlas masks it, so the stars may be of any number
+		return Mask{LastFour: lastFour}
 	}
 	return Mask{Length: utf8.RuneCountInString(value), LastFour: lastFour}
 }
@@ -93,9 +96,12 @@ func (m Mask) Fits(value secret.Text) bool {
 	return strings.HasSuffix(value.Reveal(), m.LastFour)
 }
 
-// tells reports whether the mask tells its value from others. The host of a URL does
-// not: every channel of a workspace has the same.
-func (m Mask) tells() bool { return m.Length != 0 || m.LastFour != "" }
+// tells reports whether a mask tells its value from others. The host of a URL does not:
+// every channel of a workspace has the same. Nor does the end of a template: JSON ends
+// in quotes and braces.
+func (f *Field) tells(mask Mask) bool {
+	return mask.Length != 0 || mask.LastFour != "" && f.Kind != Template
+}
 
 // Same reports whether two answers show the same integration, unchanged in
 // between. Atlas has no version to compare; its id changes with every update.
@@ -136,7 +142,7 @@ func (s *Settings) Prove(shown *Integration) Proof {
 			p.Unseen = append(p.Unseen, f.Label)
 		case !mask.Fits(s.Secrets[f.Name]):
 			p.Wrong = append(p.Wrong, f.Label)
-		case !mask.tells():
+		case !f.tells(mask):
 			p.Unseen = append(p.Unseen, f.Label)
 		}
 	}

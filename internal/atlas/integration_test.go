@@ -55,7 +55,7 @@ func TestMask(t *testing.T) {
 
 func TestShown(t *testing.T) {
 	t.Parallel()
-	key, address := field(t, "DATADOG", "apiKey"), field(t, "WEBHOOK", "url")
+	key, address, template := field(t, "DATADOG", "apiKey"), field(t, "WEBHOOK", "url"), field(t, "WEBHOOK", "bodyTemplate")
 	for _, tt := range []struct {
 		name     string
 		field    *Field
@@ -73,6 +73,9 @@ func TestShown(t *testing.T) {
 		{"masked address", address, "https://example.com/****abcd", Mask{Origin: "https://example.com", LastFour: "abcd"}},
 		{"masked short address", address, "https://webhook.com/****", Mask{Origin: "https://webhook.com"}},
 		{"address in clear", address, "https://example.com/" + longHex, Mask{Origin: "https://example.com", LastFour: "56ab"}},
+		{"masked template", template, strings.Repeat("*", 28) + `1"}}`, Mask{LastFour: `1"}}`}},
+		{"template as stars", template, "****", Mask{}},
+		{"template in clear", template, `{"a":"b"}`, Mask{Length: 9}},
 		{"masked, no address", address, "********abcd", Mask{LastFour: "abcd"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,6 +125,11 @@ func TestProve(t *testing.T) {
 		want      Proof
 	}{
 		{"all", "DATADOG", func(*Integration) {}, Proof{}},
+		{"templates by their end", "WEBHOOK", func(*Integration) {}, Proof{Unseen: []string{"Headers template", "Body template"}}},
+		{
+			"another template", "WEBHOOK", func(i *Integration) { i.Masks["bodyTemplate"] = Mask{LastFour: `0"}]`} },
+			Proof{Wrong: []string{"Body template"}, Unseen: []string{"Headers template"}},
+		},
 		{"another region", "DATADOG", func(i *Integration) { i.Plain["region"] = "EU" }, Proof{Wrong: []string{"Region"}}},
 		{"no region", "DATADOG", func(i *Integration) { delete(i.Plain, "region") }, Proof{Wrong: []string{"Region"}}},
 		{
@@ -139,7 +147,7 @@ func TestProve(t *testing.T) {
 		{"a longer key", "DATADOG", func(i *Integration) { i.Masks["apiKey"] = Mask{Length: 36, LastFour: "12cd"} }, Proof{Wrong: []string{"API key"}}},
 		{"no key", "DATADOG", func(i *Integration) { delete(i.Masks, "apiKey") }, Proof{Unseen: []string{"API key"}}},
 		{"nothing", "PAGER_DUTY", func(i *Integration) { *i = Integration{} }, Proof{Wrong: []string{"Region"}, Unseen: []string{"Integration key"}}},
-		{"another host", "WEBHOOK", func(i *Integration) { i.Masks["url"] = Mask{Origin: "https://example.net", LastFour: "56ab"} }, Proof{Wrong: []string{"URL"}}},
+		{"another host", "WEBHOOK", func(i *Integration) { i.Masks["url"] = Mask{Origin: "https://example.net", LastFour: "56ab"} }, Proof{Wrong: []string{"URL"}, Unseen: []string{"Headers template", "Body template"}}},
 		{"nothing but the host", "MICROSOFT_TEAMS", func(i *Integration) { i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.webhook.office.com"} }, Proof{Unseen: []string{"Webhook URL"}}},
 		{"nothing but another host", "MICROSOFT_TEAMS", func(i *Integration) { i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.net"} }, Proof{Wrong: []string{"Webhook URL"}}},
 		{"templates hidden", "WEBHOOK", func(i *Integration) { delete(i.Masks, "bodyTemplate"); delete(i.Masks, "headersTemplate") }, Proof{Unseen: []string{"Headers template", "Body template"}}},

@@ -45,13 +45,17 @@ func shown(f *atlas.Field, value string) string {
 	}
 }
 
-// maskOf shows what may be known of a secret. Of a template that is its length:
-// the last four of JSON say nothing.
+// maskOf shows what may be known of a secret. Of a template that is its length, if
+// Atlas shows it: the last four of JSON say nothing.
 func maskOf(f *atlas.Field, mask atlas.Mask) string {
-	if f.Kind == atlas.Template && mask.Length > 0 {
+	switch {
+	case f.Kind != atlas.Template:
+		return mask.String()
+	case mask.Length > 0:
 		return fmt.Sprintf("%s (%s)", atlas.Mask{}, count(mask.Length, "character"))
+	default:
+		return atlas.Mask{}.String()
 	}
-	return mask.String()
 }
 
 // nowIn shows what an integration holds in a field, as markup.

@@ -56,7 +56,7 @@ var lives = []struct {
 	{"pending-webhook", 1, func(r *approvals.Request) {
 		webhook, _ := atlas.FindType("WEBHOOK")
 		now := holding(webhook, "91f0")
-		now.Masks["headersTemplate"] = atlas.Mask{Length: 44}
+		now.Masks["headersTemplate"] = atlas.Mask{LastFour: `91"}`}
 		r.Type, r.Plain, r.Needed = webhook.Name, nil, 3
 		r.Outcomes[r.Targets[0].ID] = approvals.Target{Outcome: approvals.Waiting, Baseline: now}
 		r.Secrets = map[string]approvals.Secret{

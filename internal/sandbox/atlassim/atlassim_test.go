@@ -596,6 +596,11 @@ func TestOddEntriesInLists(t *testing.T) {
 	assert.Equal(t, sample["bodyTemplate"], d.get(integrationPath(projectID, "WEBHOOK")).json["bodyTemplate"])
 	d.SetQuirks(atlassim.Quirks{Templates: atlassim.TemplatesHidden})
 	assert.Nil(t, d.get(integrationPath(projectID, "WEBHOOK")).json["bodyTemplate"])
+	d.SetQuirks(atlassim.Quirks{Templates: atlassim.TemplatesStars})
+	assert.Equal(t, "****", d.get(integrationPath(projectID, "WEBHOOK")).json["bodyTemplate"])
+	body, _ := sample["bodyTemplate"].(string)
+	d.SetQuirks(atlassim.Quirks{Templates: atlassim.TemplatesTail})
+	assert.Equal(t, "****"+body[len(body)-4:], d.get(integrationPath(projectID, "WEBHOOK")).json["bodyTemplate"])
 	d.SetQuirks(atlassim.Quirks{BareURLs: true})
 	assert.Equal(t, "https://hooks.example.com/****", d.get(integrationPath(projectID, "WEBHOOK")).json["url"])
 }

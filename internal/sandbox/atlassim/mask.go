@@ -25,6 +25,8 @@ const (
 	TemplatesMasked Templates = iota // like the webhook's secret
 	TemplatesPlain
 	TemplatesHidden // null, as when not set
+	TemplatesStars  // four stars, whatever the length
+	TemplatesTail   // four stars and the last four characters, as in a URL
 )
 
 // show is an integration as the API shows it. Fields that are not in our table,
@@ -57,12 +59,25 @@ func (q *Quirks) showField(f *field, v any, set bool) (any, bool) {
 		return maskTail(s), true
 	case f.shown == urlTail:
 		return q.maskURL(s), true
-	case f.shown == template && q.Templates == TemplatesHidden:
-		return nil, true
-	case f.shown == template && q.Templates == TemplatesMasked:
-		return maskTail(s), true
+	case f.shown == template:
+		return q.Templates.show(s), true
 	}
 	return v, true
+}
+
+func (t Templates) show(s string) any {
+	const stars = "****"
+	switch t {
+	case TemplatesMasked:
+		return maskTail(s)
+	case TemplatesHidden:
+		return nil
+	case TemplatesStars:
+		return stars
+	case TemplatesTail:
+		return stars + strings.TrimLeft(maskTail(s), "*")
+	}
+	return s
 }
 
 // maskTail keeps length and last four characters. What happens to a value that has
