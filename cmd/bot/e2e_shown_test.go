@@ -74,3 +74,36 @@ func TestTemplatesComeBackInAnyForm(t *testing.T) {
 		})
 	}
 }
+
+// TestAtlasKeepsWhatWasLeftEmpty: the approver saw that the routing key goes, so the
+// result says that it did not, unless it did.
+func TestAtlasKeepsWhatWasLeftEmpty(t *testing.T) {
+	t.Parallel()
+	for name, merges := range map[string]bool{"PUT merges": true, "PUT replaces": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldThat(t, atlassim.Quirks{PutMerges: merges})
+			w.start(t)
+			wanted := atlassim.Sample("VICTOR_OPS", "new")
+			require.Empty(t, w.ask(t, mira, filled{
+				projects: []string{"payments-prod"}, kind: "VICTOR_OPS", reason: "all teams are paged",
+				values: map[string]any{"routingKey": "", "apiKey": wanted["apiKey"]},
+			}).Errors)
+			card := w.card(t, "pending")
+			assert.Contains(t, card.PlainText(), "*Routing key*: `payments-prod` → _left empty_")
+			w.click(t, jo, card, "approve")
+			applied := w.card(t, "applied").PlainText()
+			const kept, shows = "Atlas kept: Routing key.", "Atlas shows the new values."
+			if merges {
+				assert.Contains(t, applied, kept)
+				assert.NotContains(t, applied, shows)
+				assert.Equal(t, "payments-prod", w.holds(t, "payments-prod", "VICTOR_OPS")["routingKey"])
+			} else {
+				assert.Contains(t, applied, shows)
+				assert.NotContains(t, applied, kept)
+				assert.NotContains(t, w.holds(t, "payments-prod", "VICTOR_OPS"), "routingKey")
+			}
+			assert.Len(t, w.puts(t, "payments-prod", "VICTOR_OPS"), 1)
+		})
+	}
+}

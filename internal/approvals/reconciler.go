@@ -311,7 +311,7 @@ func (r *Reconciler) put(ctx context.Context, project atlas.Project, settings *a
 		return Refused, Result{Shown: shown, Detail: fmt.Sprintf(
 			"Atlas accepted the change but shows something else in: %s. Look at it in Atlas.", strings.Join(proof.Wrong, ", "))}, nil
 	}
-	return Proven, Result{Shown: shown, Unseen: proof.Unseen}, nil
+	return Proven, Result{Shown: shown, Unseen: proof.Unseen, Kept: proof.Kept}, nil
 }
 
 func (r *Reconciler) record(ctx context.Context, req *Request, project atlas.Project, outcome Outcome, result Result, locks []string) error {

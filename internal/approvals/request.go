@@ -92,6 +92,7 @@ type Target struct {
 type Result struct {
 	Detail string             `json:"detail,omitempty"` // why it is refused or stale, in sentences for people
 	Unseen []string           `json:"unseen,omitempty"` // labels of secrets that Atlas does not show, so they are not proven
+	Kept   []string           `json:"kept,omitempty"`   // labels of plain fields that were left empty, and that Atlas still shows
 	Shown  *atlas.Integration `json:"shown,omitempty"`  // what Atlas showed
 	At     time.Time          `json:"at,omitzero"`
 }

@@ -112,23 +112,29 @@ func (i *Integration) Same(j *Integration) bool {
 // A Proof is how far what Atlas shows bears out what was sent.
 type Proof struct {
 	Wrong  []string // labels of the fields that show something else
+	Kept   []string // labels of the plain fields that were left empty and that still show a value
 	Unseen []string // labels of the secrets that were sent and of which Atlas does not show enough to tell them from others
 }
 
 // Holds reports whether nothing that Atlas shows speaks against the settings.
 func (p Proof) Holds() bool { return len(p.Wrong) == 0 }
 
-// Full reports whether everything that was sent is borne out.
-func (p Proof) Full() bool { return len(p.Wrong) == 0 && len(p.Unseen) == 0 }
+// Full reports whether everything that was asked for is borne out.
+func (p Proof) Full() bool { return len(p.Wrong) == 0 && len(p.Kept) == 0 && len(p.Unseen) == 0 }
 
 // Prove holds what Atlas shows against what was sent: plain values must be equal,
-// secrets must fit their masks. A field that was not sent is not looked at.
+// secrets must fit their masks. A plain value that was not sent and is there all the same
+// does not speak against the settings: Atlas may keep what it is not sent, and fills in
+// the team of Slack itself. A secret that was not sent is not looked at.
 func (s *Settings) Prove(shown *Integration) Proof {
 	var p Proof
 	for i := range s.Type.Fields {
 		f := &s.Type.Fields[i]
 		value := s.value(f)
 		if value == "" {
+			if shown.Plain[f.Name] != "" {
+				p.Kept = append(p.Kept, f.Label)
+			}
 			continue
 		}
 		if !f.Secret() {

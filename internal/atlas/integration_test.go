@@ -148,7 +148,9 @@ func TestProve(t *testing.T) {
 		{"no key", "DATADOG", func(i *Integration) { delete(i.Masks, "apiKey") }, Proof{Unseen: []string{"API key"}}},
 		{"nothing", "PAGER_DUTY", func(i *Integration) { *i = Integration{} }, Proof{Wrong: []string{"Region"}, Unseen: []string{"Integration key"}}},
 		{"another host", "WEBHOOK", func(i *Integration) { i.Masks["url"] = Mask{Origin: "https://example.net", LastFour: "56ab"} }, Proof{Wrong: []string{"URL"}, Unseen: []string{"Headers template", "Body template"}}},
-		{"nothing but the host", "MICROSOFT_TEAMS", func(i *Integration) { i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.webhook.office.com"} }, Proof{Unseen: []string{"Webhook URL"}}},
+		{"nothing but the host", "MICROSOFT_TEAMS", func(i *Integration) {
+			i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.webhook.office.com"}
+		}, Proof{Unseen: []string{"Webhook URL"}}},
 		{"nothing but another host", "MICROSOFT_TEAMS", func(i *Integration) { i.Masks["microsoftTeamsWebhookUrl"] = Mask{Origin: "https://example.net"} }, Proof{Wrong: []string{"Webhook URL"}}},
 		{"templates hidden", "WEBHOOK", func(i *Integration) { delete(i.Masks, "bodyTemplate"); delete(i.Masks, "headersTemplate") }, Proof{Unseen: []string{"Headers template", "Body template"}}},
 		{"never shown", "PROMETHEUS", func(*Integration) {}, Proof{Unseen: []string{"Password"}}},
@@ -163,6 +165,30 @@ func TestProve(t *testing.T) {
 			assert.Equal(t, tt.want, proof)
 			assert.Equal(t, len(tt.want.Wrong) == 0, proof.Holds())
 			assert.Equal(t, len(tt.want.Wrong)+len(tt.want.Unseen) == 0, proof.Full())
+		})
+	}
+}
+
+// TestProveWhatWasLeftEmpty: a plain field that was left empty and is still there is told.
+func TestProveWhatWasLeftEmpty(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ typ, field, label string }{{"VICTOR_OPS", "routingKey", "Routing key"}, {"SLACK", "teamName", "Team name"}} {
+		t.Run(tt.typ, func(t *testing.T) {
+			t.Parallel()
+			s := settings(t, tt.typ)
+			delete(s.Plain, tt.field)
+			shown := shownOf(t, s)
+			assert.Equal(t, Proof{}, s.Prove(shown))
+			assert.True(t, s.Prove(shown).Full())
+
+			if shown.Plain == nil {
+				shown.Plain = map[string]string{}
+			}
+			shown.Plain[tt.field] = "old"
+			proof := s.Prove(shown)
+			assert.Equal(t, Proof{Kept: []string{tt.label}}, proof)
+			assert.True(t, proof.Holds())
+			assert.False(t, proof.Full(), "it is not as was asked for")
 		})
 	}
 }

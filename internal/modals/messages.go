@@ -253,14 +253,19 @@ func score(r *approvals.Request) string {
 
 // proven says how sure it is that Atlas holds what was asked for.
 func proven(r *approvals.Request) string {
-	seen := true
+	seen, kept := true, false
 	for _, project := range r.Targets {
-		seen = seen && len(r.Target(project.ID).Result.Unseen) == 0
+		result := r.Target(project.ID).Result
+		seen, kept = seen && len(result.Unseen) == 0, kept || len(result.Kept) > 0
 	}
-	if !seen {
+	switch {
+	case kept:
+		return "Atlas took the new values, but kept something that was left empty."
+	case !seen:
 		return "Atlas took the new values; what it shows of them is as asked."
+	default:
+		return "Atlas shows the new values."
 	}
-	return "Atlas shows the new values."
 }
 
 // advice says what can be done about a failed request.
@@ -392,9 +397,14 @@ func remark(target approvals.Target) string {
 	case approvals.Refused, approvals.Stale:
 		return quote(target.Result.Detail, 900)
 	case approvals.Proven:
-		if len(target.Result.Unseen) > 0 {
-			return "> Atlas never shows " + inline(and(target.Result.Unseen), 200) + ", so that part is not proven."
+		var lines []string
+		if kept := target.Result.Kept; len(kept) > 0 {
+			lines = append(lines, "> Atlas kept: "+inline(and(kept), 200)+". If it should go, remove it in Atlas.")
 		}
+		if unseen := target.Result.Unseen; len(unseen) > 0 {
+			lines = append(lines, "> Atlas never shows "+inline(and(unseen), 200)+", so that part is not proven.")
+		}
+		return strings.Join(lines, "\n")
 	}
 	return ""
 }

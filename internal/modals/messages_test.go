@@ -173,6 +173,24 @@ var lives = []struct {
 		extreme(r)
 		r.State, r.DecidedAt, r.DecidedBy, r.Note = approvals.Denied, voted, "U0APPROVER", strings.Repeat("<no> & ", 140)
 	}},
+	{"applied-kept", 3, func(r *approvals.Request) {
+		victorOps, _ := atlas.FindType("VICTOR_OPS")
+		r.Type, r.Plain = victorOps.Name, nil
+		r.Secrets = map[string]approvals.Secret{"apiKey": {Mask: atlas.Mask{Length: 36, LastFour: "a23c"}, Fingerprint: "k7m2q4xz"}}
+		for _, p := range r.Targets {
+			r.Outcomes[p.ID] = approvals.Target{Outcome: approvals.Waiting, Baseline: holding(victorOps, "91f0")}
+		}
+		decided(r)
+		for i, p := range r.Targets {
+			target := r.Outcomes[p.ID]
+			if i == 0 {
+				delete(target.Result.Shown.Plain, "routingKey")
+			} else {
+				target.Result.Kept = []string{"Routing key"}
+			}
+			r.Outcomes[p.ID] = target
+		}
+	}},
 }
 
 // extreme gives a request the longest and oddest of everything.
