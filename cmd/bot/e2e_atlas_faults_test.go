@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -90,6 +91,39 @@ func TestAtlasIsDownBeforeAnybodyAsks(t *testing.T) {
 	down.Withdraw()
 	require.Empty(t, w.ask(t, mira, rotation("503b", "payments-prod")).Errors)
 	w.card(t, "pending")
+}
+
+// TestALongListOfProjects: the list takes longer than a form can wait. It is read to its
+// end all the same, once, and the next form has it.
+func TestALongListOfProjects(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 600 {
+		require.NoError(t, w.atlas.AddProject(fmt.Sprintf("%024x", 0xabc000+i), fmt.Sprintf("tenant-%03d", i)))
+	}
+	const groups, all = "/api/atlas/v2/groups", 4 // pages of 200
+	held := w.atlas.Fail(atlassim.Match{Path: groups}, atlassim.Fault{Kind: atlassim.HangBeforeApply}, 1)
+	w.start(t)
+	w.open(t, mira, "update", filled{})
+	_, err := w.slack.Person(mira).WaitView(deadline(t), func(v slacksim.View) bool {
+		return strings.Contains(string(v.JSON), "Atlas does not list its projects at the moment.")
+	})
+	require.NoError(t, err)
+	require.NoError(t, w.slack.Person(mira).CloseView(deadline(t)))
+	held.Release()
+	pages := func(calls []atlassim.Call) (n int) {
+		for _, call := range calls {
+			if call.Path == groups && call.Status == http.StatusOK {
+				n++
+			}
+		}
+		return n
+	}
+	require.NoError(t, w.atlas.WaitCalls(deadline(t), func(calls []atlassim.Call) bool { return pages(calls) == all }),
+		"the list was not read to its end when nobody waited for it any more")
+	require.Empty(t, w.ask(t, mira, rotation("1157", "payments-prod")).Errors)
+	w.card(t, "pending")
+	assert.Equal(t, all, pages(w.atlas.Calls()), "it was read once")
 }
 
 // TestAtlasDoesTheChangeAndSaysNothing: the bot gives up waiting, looks, and finds

@@ -111,6 +111,7 @@ func work(ctx context.Context, cfg *config, rdb redis.UniversalClient, state *he
 		Log: log, Slack: api, HTTP: caller, Requests: store, Atlas: admin, Team: self.TeamID, Workspace: self.URL,
 		Channel: cfg.SlackApprovalsChannel, Projects: cfg.AtlasProjects, FormsPerMinute: cfg.FormsPerMinute, Dropped: state.metrics.foreign, Trace: spans.tracer,
 	}
+	defer bot.Close()
 	sockets := &socket.Listener{Opener: api, Connections: cfg.SlackConnections, Log: log, Observe: state.metrics.observer()}
 	sockets.Handle = handler(bot, sockets)
 	store.MakeWay = sockets.MakeWay
