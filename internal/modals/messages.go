@@ -402,7 +402,7 @@ func remark(target approvals.Target) string {
 			lines = append(lines, "> Atlas kept: "+inline(and(kept), 200)+". If it should go, remove it in Atlas.")
 		}
 		if unseen := target.Result.Unseen; len(unseen) > 0 {
-			lines = append(lines, "> Atlas never shows "+inline(and(unseen), 200)+", so that part is not proven.")
+			lines = append(lines, "> Atlas shows too little of "+inline(and(unseen), 200)+", so that part is not proven.")
 		}
 		return strings.Join(lines, "\n")
 	}
