@@ -48,7 +48,7 @@ func (m Mask) String() string {
 func (f *Field) Mask(value secret.Text) Mask {
 	switch f.Kind {
 	case SecretURL:
-		return Mask{Origin: origin(value.Reveal()), LastFour: value.LastFour()}
+		return Mask{Origin: origin(value.Reveal()), LastFour: afterHost(value).LastFour()}
 	case Template:
 		return Mask{Length: value.Len()}
 	default:
@@ -83,6 +83,19 @@ func origin(address string) string {
 		return ""
 	}
 	return strings.ToLower(u.Scheme + "://" + u.Host)
+}
+
+// afterHost is what is secret of a URL; the rest may be seen. Of anything else all is.
+func afterHost(address secret.Text) secret.Text {
+	_, rest, isURL := strings.Cut(address.Reveal(), "://")
+	if !isURL {
+		return address
+	}
+	path := strings.IndexAny(rest, "/?#")
+	if path < 0 {
+		return secret.Text{}
+	}
+	return secret.New(rest[path:])
 }
 
 // Fits reports whether the mask can be that of the value.
