@@ -148,6 +148,34 @@ func TestAFormThatSlackDidNotDraw(t *testing.T) {
 	assert.Contains(t, w.card(t, "pending").PlainText(), f.reason, "the reason stays")
 }
 
+// TestNewRequest asks again for what was asked for: all but the key is in the form.
+func TestNewRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.env["APPROVAL_TTL"] = "5s" })
+	w.start(t)
+	f := rotation("5a5a", "payments-prod")
+	f.values["region"] = "EU" // Atlas has US
+	require.Empty(t, w.ask(t, mira, f).Errors)
+	p := w.slack.Person(mira)
+	expired := w.message(t, mira, p.DM(), "expired", "Your request to update")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, p.CloseAll(ctx))
+
+	w.click(t, mira, expired, "new_update")
+	_, err := p.WaitView(ctx, func(v slacksim.View) bool {
+		return v.CallbackID == "update_integration" && strings.Contains(string(v.JSON), "serviceKey") && !strings.Contains(string(v.JSON), "Reading")
+	})
+	require.NoError(t, err)
+	require.NoError(t, p.Type("serviceKey", key("5a5b")))
+	require.Empty(t, w.submit(t, mira).Errors)
+	card := w.card(t, "pending")
+	assert.Contains(t, card.PlainText(), f.reason)
+	w.click(t, jo, card, "approve")
+	w.card(t, "applied")
+	assert.Equal(t, "EU", w.holds(t, "payments-prod", "PAGER_DUTY")["region"])
+}
+
 // TestPrefill: the form opens with the plain values that Atlas has.
 func TestPrefill(t *testing.T) {
 	t.Parallel()
@@ -196,6 +224,11 @@ func TestTheFormDoesNotWaitForAtlas(t *testing.T) {
 	require.NoError(t, w.atlas.RemoveBehind(w.atlas.ProjectID("search-prod"), "PAGER_DUTY"))
 	w.open(t, mira, "update search-prod pagerduty", filled{})
 	w.view(t, mira, "search-prod has no PagerDuty integration, so there is nothing to update.")
+	require.NoError(t, p.CloseAll(ctx))
+
+	w.atlas.Fail(silent, atlassim.Fault{Kind: atlassim.Refuse, Status: http.StatusUnauthorized, Code: "USER_UNAUTHORIZED"}, atlassim.Always)
+	w.open(t, mira, "update payments-prod pagerduty", filled{})
+	w.view(t, mira, "Atlas refuses the bot in payments-prod (401 USER_UNAUTHORIZED), so a request for it would be rejected.")
 }
 
 // TestInlineErrors: what is wrong is said at its input; nothing is kept.

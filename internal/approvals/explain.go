@@ -24,9 +24,9 @@ func explain(err error) (sentences string, final bool) {
 	case !errors.As(err, &refusal):
 		return "Atlas does not answer at the moment. The bot keeps trying.", false
 	case refusal.Temporary():
-		return fmt.Sprintf("Atlas cannot take the change at the moment (%s). The bot keeps trying.", answerOf(refusal)), false
+		return fmt.Sprintf("Atlas cannot take the change at the moment (%s). The bot keeps trying.", refusal.Answer()), false
 	}
-	sentences = fmt.Sprintf("Atlas answered %s", answerOf(refusal))
+	sentences = fmt.Sprintf("Atlas answered %s", refusal.Answer())
 	if refusal.Detail != "" {
 		sentences += ": " + refusal.Detail
 	}
@@ -37,13 +37,6 @@ func explain(err error) (sentences string, final bool) {
 		sentences += "\n" + advice
 	}
 	return sentences, true
-}
-
-func answerOf(refusal *atlas.Error) string {
-	if refusal.Code == "" {
-		return fmt.Sprint(refusal.Status)
-	}
-	return fmt.Sprintf("%d %s", refusal.Status, refusal.Code)
 }
 
 func notConfigured(err error) bool {

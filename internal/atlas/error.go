@@ -44,6 +44,14 @@ func (e *Error) Error() string {
 	return text
 }
 
+// Answer is the answer in short, like "403 USER_UNAUTHORIZED".
+func (e *Error) Answer() string {
+	if e.Code == "" {
+		return strconv.Itoa(e.Status)
+	}
+	return fmt.Sprintf("%d %s", e.Status, e.Code)
+}
+
 // Temporary reports whether the same call may be answered otherwise later. After a
 // temporary refusal with a status of 500 or more, a change may have been made.
 func (e *Error) Temporary() bool {

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -184,30 +183,29 @@ func (b *Bot) openFor(ctx context.Context, t *atlas.Type, projects []atlas.Proje
 
 // current reads what the chosen projects hold. The note says what is missing.
 func (b *Bot) current(ctx context.Context, projects []atlas.Project, t *atlas.Type) (found map[string]*atlas.Integration, note string) {
-	found = map[string]*atlas.Integration{}
-	var guard sync.Mutex
+	projects = projects[:min(len(projects), approvals.MaxTargets)]
+	shown, errs := make([]*atlas.Integration, len(projects)), make([]error, len(projects))
 	var reading errgroup.Group
 	reading.SetLimit(4)
-	for _, p := range projects[:min(len(projects), approvals.MaxTargets)] {
+	for i, p := range projects {
 		reading.Go(func() error {
-			shown, err := b.Atlas.Integration(ctx, p.ID, t)
-			guard.Lock()
-			defer guard.Unlock()
-			var refusal *atlas.Error
-			switch {
-			case err == nil:
-				found[p.ID] = shown
-			case errors.As(err, &refusal) && refusal.Code == "INTEGRATION_NOT_CONFIGURED":
-				note = fmt.Sprintf("%s has no %s integration, so there is nothing to update. Set it up in Atlas first, or take the project out.", p.Name, t.Title)
-			case note == "":
-				b.log().InfoContext(ctx, "read current values", "project", p.ID, "type", t.Name, "error", err)
-				note = fmt.Sprintf("Atlas did not say in time what %s has now. The form works without; the approver will see both.", p.Name)
-			}
+			shown[i], errs[i] = b.Atlas.Integration(ctx, p.ID, t)
 			return nil
 		})
 	}
-	_ = reading.Wait() // they report in found and note
-	return found, note
+	_ = reading.Wait() // they report in errs
+
+	found = map[string]*atlas.Integration{}
+	var unread []modals.Unread
+	for i, p := range projects {
+		if errs[i] == nil {
+			found[p.ID] = shown[i]
+			continue
+		}
+		b.log().InfoContext(ctx, "read current values", "project", p.ID, "type", t.Name, "error", errs[i])
+		unread = append(unread, modals.Unread{Project: p, Why: errs[i]})
+	}
+	return found, modals.UnreadNote(t, unread)
 }
 
 // updateView redraws an open view and returns its new hash. Nothing is drawn if it
@@ -315,12 +313,14 @@ func (b *Bot) newUpdate(ctx context.Context, i *interaction, id string, ack Ack)
 	b.acked(ctx, ack, nil)
 	if who := b.requester(ctx, i.User.ID); who != may {
 		b.answer(ctx, i, modals.MayNotRequest(who))
+		b.refused(ctx, id, b.actor(i), "update", who)
 		return
 	}
 	projects, err := b.offered(ctx)
 	form := modals.Form{Offered: projects}
 	if err != nil {
 		b.log().WarnContext(ctx, "list projects", "error", err)
+		form.Note = atlasAwayInForm
 	}
 	call, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
@@ -330,6 +330,21 @@ func (b *Bot) newUpdate(ctx context.Context, i *interaction, id string, ack Ack)
 			ids = append(ids, p.ID)
 		}
 		form.Type, form.Projects, form.Reason = r.Catalog(), chosen(projects, ids), r.Reason
+		form.Plain = askedAnew(r)
 	}
 	b.openForm(ctx, i.User.ID, i.TriggerID, form, func(m modals.Message) { b.answer(ctx, i, m) })
+}
+
+// askedAnew are the plain values that a request was to change. The others were those of
+// Atlas then, which may be others now.
+func askedAnew(r *approvals.Request) map[string]string {
+	asked := map[string]string{}
+	for name, value := range r.Plain {
+		for _, p := range r.Targets {
+			if before := r.Target(p.ID).Baseline; before == nil || before.Plain[name] != value {
+				asked[name] = value
+			}
+		}
+	}
+	return asked
 }

@@ -26,7 +26,7 @@ func FuzzPayload(f *testing.F) {
 			}
 		}
 		_ = i.team()
-		if words := strings.Fields(c.Text); holdsKey(words) && len(words) == 0 {
+		if words := strings.Fields(c.Text); holdsKey(words, nobody) && len(words) == 0 {
 			t.Fatal("nothing is no key")
 		}
 	})

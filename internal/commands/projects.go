@@ -75,6 +75,20 @@ func (b *Bot) offered(ctx context.Context) ([]atlas.Project, error) {
 	return list.known, nil
 }
 
+// namedProject reports whether a word is one of the name of a project that the bot knows
+// of. It does not ask Atlas.
+func (b *Bot) namedProject(word string) bool {
+	projects := b.Projects
+	if len(projects) == 0 {
+		b.projects.guard.Lock()
+		projects = b.projects.known
+		b.projects.guard.Unlock()
+	}
+	return slices.ContainsFunc(projects, func(p atlas.Project) bool {
+		return slices.ContainsFunc(strings.Fields(p.Name), func(part string) bool { return strings.EqualFold(part, word) })
+	})
+}
+
 // wait waits for the answer, but no longer than an ack can.
 func (q *question) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, peopleTime)

@@ -25,7 +25,7 @@ const (
 // command answers the slash command.
 func (b *Bot) command(ctx context.Context, c *slashCommand, ack Ack) {
 	words := strings.Fields(c.Text)
-	if holdsKey(words) {
+	if holdsKey(words, b.namedProject) {
 		b.acked(ctx, ack, ephemeral(modals.KeyInCommand()))
 		return
 	}
@@ -287,9 +287,9 @@ var keyForms = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)^<?https?://`),
 }
 
-// holdsKey reports whether a word looks like a key. Names and IDs of projects and
-// requests do not.
-func holdsKey(words []string) bool {
+// holdsKey reports whether a word looks like a key. IDs of projects and requests do not,
+// and a word out of a project's name is none.
+func holdsKey(words []string, named func(word string) bool) bool {
 	return slices.ContainsFunc(words, func(word string) bool {
 		word = strings.Trim(word, "`'\"<>,;")
 		if _, value, assigned := strings.Cut(word, "="); assigned {
@@ -300,7 +300,7 @@ func holdsKey(words []string) bool {
 				return true
 			}
 		}
-		return !projectID.MatchString(word) && slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed)
+		return !projectID.MatchString(word) && !named(word) && slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed)
 	})
 }
 

@@ -17,15 +17,32 @@ func TestHoldsKey(t *testing.T) {
 		"01234567-89ab-cdef-0123-456789abcdef", "xoxb" + "-1-2", "https://hooks.example.com/x", "<https://hooks.example.com/x>",
 		strings.Repeat("k3Y", 9), "key:" + strings.Repeat("k3Y", 9),
 	} {
-		assert.True(t, holdsKey(strings.Fields(text)), text)
+		assert.True(t, holdsKey(strings.Fields(text), nobody), text)
 	}
 	for _, text := range []string{
 		"", "help", "update payments-prod PAGER_DUTY", "status req_7Q2M4KX9TB", "list " + strings.Repeat("a1", 12),
 		"update customer-analytics-production-eu-west-1 datadog", "update Internationalization prometheus",
 	} {
-		assert.False(t, holdsKey(strings.Fields(text)), text)
+		assert.False(t, holdsKey(strings.Fields(text), nobody), text)
 	}
 }
+
+// TestProjectsNamedLikeKeys: their names are no keys, as far as the bot knows them. What
+// is a key for certain is one whatever it is the name of.
+func TestProjectsNamedLikeKeys(t *testing.T) {
+	t.Parallel()
+	hex := strings.Repeat("0f", 16)
+	listed := &Bot{Projects: []atlas.Project{{Name: "EU analytics2024production7"}, {Name: hex}}}
+	asked := &Bot{}
+	asked.projects.known = listed.Projects
+	for _, b := range []*Bot{listed, asked} {
+		assert.False(t, holdsKey(strings.Fields("list eu Analytics2024Production7"), b.namedProject))
+		assert.True(t, holdsKey(strings.Fields("list analytics2025production7"), b.namedProject))
+		assert.True(t, holdsKey([]string{hex}, b.namedProject))
+	}
+}
+
+func nobody(string) bool { return false }
 
 func TestParseUpdate(t *testing.T) {
 	t.Parallel()
@@ -68,6 +85,6 @@ func FuzzParseUpdate(f *testing.F) {
 	projects := []atlas.Project{{ID: strings.Repeat("a1", 12), Name: "payments-prod"}}
 	f.Fuzz(func(_ *testing.T, text string) {
 		parseUpdate(text, projects)
-		holdsKey(strings.Fields(text))
+		holdsKey(strings.Fields(text), nobody)
 	})
 }

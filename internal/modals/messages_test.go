@@ -305,7 +305,7 @@ func TestEveryProjectIsNamed(t *testing.T) {
 func TestWhatPeopleWroteIsNoMarkup(t *testing.T) {
 	t.Parallel()
 	r := newRequest(project(1, "<!channel>"))
-	r.Reason = "see https://example.com/x_y?a=1&b=2\n*applied* by <@U0APPROVER>\n\u202egnorw"
+	r.Reason = "see https://example.com/x_y?a=1&b=2, and [https://example.com/v1.2].\n*applied* by <@U0APPROVER>\n\u202egnorw"
 	r.Plain["region"] = "E`U*_~"
 	for name, m := range map[string]modals.Message{"card": modals.Card(r, ""), "dm": modals.DM(r, nil)} {
 		text := string(pretty(t, m))
@@ -315,7 +315,7 @@ func TestWhatPeopleWroteIsNoMarkup(t *testing.T) {
 		assert.Contains(t, m.Text, "`EˋU*_~`", name)
 	}
 	card := modals.Card(r, "").Text
-	assert.Contains(t, card, "<https://example.com/x_y?a=1&amp;b=2>")
+	assert.Contains(t, card, "<https://example.com/x_y?a=1&amp;b=2>, and [<https://example.com/v1.2>].\n")
 	assert.Contains(t, card, "\n> ∗applied∗ by &lt;@U0APPROVER&gt;\n")
 }
 

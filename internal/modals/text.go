@@ -170,8 +170,9 @@ func linked(s string) string {
 			shown.WriteString(literal(s))
 			return shown.String()
 		}
-		shown.WriteString(literal(s[:next[0]]) + "<" + Escape(s[next[0]:next[1]]) + ">")
-		s = s[next[1]:]
+		link := strings.TrimRight(s[next[0]:next[1]], ".,;:!?]}") // which ends the sentence, and not the address
+		shown.WriteString(literal(s[:next[0]]) + "<" + Escape(link) + ">")
+		s = s[next[0]+len(link):]
 	}
 }
 

@@ -1,0 +1,61 @@
+package modals_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/atlas"
+	"github.com/atlas-integration-bot/atlas-integration-bot/internal/modals"
+)
+
+func TestUnreadNote(t *testing.T) {
+	t.Parallel()
+	notConfigured := &atlas.Error{Status: 404, Code: "INTEGRATION_NOT_CONFIGURED"}
+	noRole := &atlas.Error{Status: 401, Code: "USER_UNAUTHORIZED"}
+	of := func(why error, names ...string) (unread []modals.Unread) {
+		for _, name := range names {
+			unread = append(unread, modals.Unread{Project: atlas.Project{Name: name}, Why: fmt.Errorf("get: %w", why)})
+		}
+		return unread
+	}
+	pagerDuty := typeOf(t, "PAGER_DUTY")
+	for _, tt := range []struct {
+		name   string
+		unread []modals.Unread
+		want   string
+	}{
+		{"nothing", nil, ""},
+		{"no answer", of(context.DeadlineExceeded, "a"), "Atlas did not say in time what a has now. The form works without; the approver will see both."},
+		{"a limit", of(&atlas.Error{Status: 429}, "a", "b"), "Atlas did not say in time what a and b has now. The form works without; the approver will see both."},
+		{"not configured", of(notConfigured, "a"), "a has no PagerDuty integration, so there is nothing to update. Set it up in Atlas first, or take the project out."},
+		{
+			"several not configured", of(notConfigured, "a", "b", "c"),
+			"a, b and c have no PagerDuty integration, and one such project rejects the whole request. Set it up in Atlas first, or take them out.",
+		},
+		{
+			"refused", of(noRole, "a"),
+			"Atlas refuses the bot in a (401 USER_UNAUTHORIZED), so a request for it would be rejected. " + noRole.Advice(),
+		},
+		{
+			"all of it", append(append(of(notConfigured, "a"), of(context.Canceled, "b")...), of(&atlas.Error{Status: 404, Code: "GROUP_NOT_FOUND"}, "c", "d")...),
+			"Atlas refuses the bot in c and d (404 GROUP_NOT_FOUND), so a request for it would be rejected. " + (&atlas.Error{Status: 404, Code: "GROUP_NOT_FOUND"}).Advice() +
+				" a has no PagerDuty integration, so there is nothing to update. Set it up in Atlas first, or take the project out.",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, tt.want, modals.UnreadNote(pagerDuty, tt.unread))
+		})
+	}
+	long := make([]string, 20)
+	for i := range long {
+		long[i] = fmt.Sprintf("%d%s", i, strings.Repeat("x", 70))
+	}
+	note := modals.UnreadNote(pagerDuty, append(of(notConfigured, long...), of(noRole, long...)...))
+	assert.Contains(t, note, "and 19 more have no PagerDuty integration")
+	assert.Less(t, len([]rune(note)), 600)
+}
