@@ -166,6 +166,13 @@ export function directMessage(request) {
   return message([...blocks, ...actions(buttons)]);
 }
 
+// verdict tells the requester that it is over.
+export const verdict = (request) =>
+  say(
+    `${icons[request.state]} *${request.state}*: your request to update ${subject(request)}.\n` +
+      `The bot's message about ${code(request.id)}, further up, says more.`,
+  );
+
 // report is for the thread of the card: what Atlas shows now.
 export function report(request) {
   return message([

@@ -119,7 +119,7 @@ export class Requests {
     const request = await this.#known(id, clicked);
     if (answer !== 'ok') return move.who ? this.#refuse(answer, request, move.who, move.what) : undefined;
     this.log.info(move.to, { request: id, user: move.who });
-    await this.show(request);
+    await Promise.all([this.show(request), move.to === 'cancelled' ? undefined : this.#tell(request)]);
   }
 
   async #refuse(answer, request, who, what) {
@@ -167,7 +167,7 @@ export class Requests {
     });
     this.log.info(request.state, { request: request.id, type: request.type, targets: request.targets.length });
     await shown;
-    await Promise.all([this.show(request), this.#report(request)]);
+    await Promise.all([this.show(request), this.#report(request), this.#tell(request)]);
   }
 
   // applyTo changes one target if it is still as it was at submission, and compares what
@@ -204,6 +204,11 @@ export class Requests {
 
   #showCard(request) {
     return this.#update(request.card, messages.card(request, this.people.mention()));
+  }
+
+  // tell has the requester notice that it is over: an edited message nobody notices.
+  async #tell(request) {
+    await this.#post(request.requester, messages.verdict(request));
   }
 
   async #report(request) {
