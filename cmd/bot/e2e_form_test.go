@@ -86,7 +86,29 @@ func TestWhoMayAsk(t *testing.T) {
 	w.start(t)
 	for who, says := range map[string]string{"U0GUEST001": "Guests cannot", "U0STRANGER": "this workspace", "U0GONE0001": "Deactivated"} {
 		w.asked(t, who, "update payments-prod PAGER_DUTY", says)
+		w.asked(t, who, "update paymets-prod", says) // and no name that is like it
+		w.asked(t, who, "history", says)
 	}
+}
+
+// TestWhoMayLook: whoever is on no list sees what they asked for themselves.
+func TestWhoMayLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.env["SLACK_REQUESTERS"] = mira })
+	w.start(t)
+	require.Empty(t, w.ask(t, mira, rotation("100c", "payments-prod")).Errors)
+	w.click(t, jo, w.card(t, "pending"), "approve")
+	w.card(t, "applied")
+	w.asked(t, sam, "update paymets-prod", "You are not on the list of people who may ask for updates")
+	w.asked(t, sam, "history", "Only people who may ask for updates or approve them can look at requests and integrations.")
+	require.NoError(t, w.slack.Person(sam).OpenHome(t.Context()))
+	v := w.home(t, sam, "You asked for")
+	assert.NotContains(t, string(v.JSON), "Changed lately")
+	assert.NotContains(t, string(v.JSON), "payments-prod")
+	require.NoError(t, w.slack.Person("U0GUEST001").OpenHome(t.Context()))
+	v = w.home(t, "U0GUEST001", "Guests can neither ask for updates nor decide on them.")
+	assert.NotContains(t, string(v.JSON), "New update")
+	assert.NotContains(t, string(v.JSON), "You asked for")
 }
 
 // TestTypeSwitch: the secrets of one type do not follow to the next, projects and

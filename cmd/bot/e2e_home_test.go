@@ -51,6 +51,20 @@ func TestHome(t *testing.T) {
 	w.noSecrets(t)
 }
 
+// TestSlackDoesNotSayWhoSomebodyIs: then nobody is told that nothing waits for them.
+func TestSlackDoesNotSayWhoSomebodyIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	const says = "Slack does not say at the moment who you are to this bot, so what waits for you may be missing."
+	w.slack.Fail("users.info", 10, slacksim.Failure{Error: "internal_error"})
+	require.NoError(t, w.slack.Person(jo).OpenHome(t.Context()))
+	v := w.home(t, jo, says)
+	for _, untrue := range []string{"Nothing waits for you.", "Nothing yet.", "Nothing has been changed yet."} {
+		assert.NotContains(t, string(v.JSON), untrue)
+	}
+}
+
 // The form opens from the Home tab and by the shortcut as by the command.
 func TestTheFormFromElsewhere(t *testing.T) {
 	t.Parallel()

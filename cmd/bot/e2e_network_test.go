@@ -226,6 +226,25 @@ func TestRedisIsHalfOpen(t *testing.T) {
 	}
 }
 
+// TestRedisIsSilentAtADenial: what somebody wrote about why is still there.
+func TestRedisIsSilentAtADenial(t *testing.T) {
+	t.Parallel()
+	w, over := newWired(t)
+	w.start(t)
+	require.Empty(t, w.ask(t, mira, limited("de1a", "first", "payments-prod")).Errors)
+	w.click(t, jo, w.card(t, "pending"), "deny")
+	p := w.slack.Person(jo)
+	_, err := p.WaitView(deadline(t), func(v slacksim.View) bool { return v.CallbackID == "deny_request" })
+	require.NoError(t, err)
+	require.NoError(t, p.Type("reason", "not during the freeze"))
+	heal := poison(t, over.redis, halfOpen("downstream"))
+	assert.Equal(t, map[string]string{"reason": "The bot's storage does not answer, so it is not certain that this counted. Send it again in a minute; it counts once."},
+		w.submit(t, jo).Errors)
+	heal()
+	require.Empty(t, w.submit(t, jo).Errors)
+	assert.Contains(t, w.card(t, "denied").PlainText(), "not during the freeze")
+}
+
 // approveAgain presses Approve as people do who were not told that it counted: until
 // the button is gone.
 func (w *world) approveAgain(t *testing.T, card slacksim.Message) {

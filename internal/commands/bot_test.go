@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -54,4 +55,14 @@ func TestTheAddressOfAnAnswerIsNotLogged(t *testing.T) {
 		Op: "Post", URL: "https://hooks.slack.invalid/actions/T0/1/x", Err: errors.New("connection reset by peer"),
 	})
 	assert.Equal(t, "connection reset by peer", slackFault(err))
+}
+
+// TestMarkupOfManyPeople: as many are named as there is room for.
+func TestMarkupOfManyPeople(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, markup(nil))
+	assert.Equal(t, "<@U0JO>, <!subteam^S0ONCALL>", markup([]string{"U0JO", "S0ONCALL"}))
+	many := markup(slices.Repeat([]string{"U0APPROVER"}, 100))
+	assert.Regexp(t, `^(<@U0APPROVER>, ){59}<@U0APPROVER> and 40 more$`, many)
+	assert.LessOrEqual(t, len(many), 1000)
 }

@@ -132,41 +132,57 @@ func (b *Bot) denyWithReason(ctx context.Context, i *interaction, ack Ack) {
 	id, _ := modals.RequestOf(i.View.PrivateMetadata) // ours; an unknown one is not found below
 	by := approvals.Actor{User: i.User.ID, Via: "form"}
 	notice := func(m modals.Message) {
-		view := modals.NoticeView("Not denied", m.Text)
+		view := modals.NoticeView("Deny request", m.Text)
 		b.acked(ctx, ack, slack.NewUpdateViewSubmissionResponse(&view))
 	}
+	again := func(problems map[string]string) { b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems)) }
 	reason := modals.ReadDeny(i.View.State)
 	if problems := modals.CheckDeny(reason); len(problems) > 0 {
-		b.acked(ctx, ack, slack.NewErrorsViewSubmissionResponse(problems))
+		again(problems)
 		return
 	}
 	before, cancel := context.WithTimeout(ctx, beforeAck)
 	defer cancel()
 	r, err := b.request(before, id)
 	if err != nil {
-		notice(b.answerTo(ctx, "deny", id, nil, err, modals.StorageAway()))
+		b.deniedNot(ctx, id, nil, err, notice, again)
 		return
 	}
-	if who := b.approverOf(before, by.User, &r.Submission); who != may {
+	switch who := b.approverOf(before, by.User, &r.Submission); who {
+	case may:
+	case modals.Unknown:
+		again(modals.DenyUnknown())
+		return
+	default:
 		notice(modals.MayNotDecide(who, b.approversOf(&r.Submission)))
 		b.refused(ctx, id, by, "deny", who)
 		return
 	}
 	if err := b.identify(before, &by); err != nil {
-		notice(modals.MayNotDecide(modals.Unknown, ""))
+		again(modals.DenyUnknown())
 		return
 	}
 	call, done := context.WithTimeout(before, redisTime)
 	defer done()
 	r, err = b.Requests.Deny(call, id, reason, by)
 	if err != nil && !already("deny", r, by.User) {
-		notice(b.answerToMove(ctx, "deny", id, r, err, by.User))
+		b.deniedNot(ctx, id, r, err, notice, again)
 		if errors.Is(err, approvals.ErrSameHuman) {
 			b.noteRefusal(ctx, id, by, "deny", err.Error())
 		}
 		return
 	}
 	b.acked(ctx, ack, nil)
+}
+
+// deniedNot says why a request was not denied: for good, or until the form is sent again.
+func (b *Bot) deniedNot(ctx context.Context, id string, r *approvals.Request, err error, notice func(modals.Message), again func(map[string]string)) {
+	if m, final := modals.Refusal(r, err); final {
+		notice(m)
+		return
+	}
+	b.log().ErrorContext(ctx, "deny", "request", id, "error", err)
+	again(modals.DenySilent())
 }
 
 // answerTo turns the store's error into a sentence for the person who clicked or

@@ -48,7 +48,10 @@ func (b *Bot) ShowHome(ctx context.Context, user string) error {
 		Approvers: markup(policy.Default.Approvers), Requesters: markup(policy.Default.Requesters), Policy: len(policy.Rules) > 0,
 	}
 	who := b.requester(ctx, user)
-	home.Approves = b.approver(ctx, user) == may
+	approver := b.approver(ctx, user)
+	home.Approves = approver == may
+	home.Unsure = who == modals.Unknown || approver == modals.Unknown
+	home.Guest, home.Outsider = who == modals.Guest, who != may && !home.Approves
 	if who == may || who == modals.Unlisted || home.Approves {
 		b.fillHome(ctx, user, &home)
 	}

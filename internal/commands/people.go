@@ -258,14 +258,26 @@ func (b *Bot) approversOf(asked *approvals.Submission) string {
 	return markup(asked.Approvers)
 }
 
-// markup names people and user groups as people see them.
+// mostMarkup is how long a text that names people may be.
+const mostMarkup = 900
+
+// markup names people and user groups as people see them, and counts those of a long list
+// that it has no room for.
 func markup(ids []string) string {
-	names := make([]string, len(ids))
+	var text strings.Builder
 	for i, id := range ids {
-		names[i] = "<@" + id + ">"
+		name := "<@" + id + ">"
 		if strings.HasPrefix(id, "S") {
-			names[i] = "<!subteam^" + id + ">"
+			name = "<!subteam^" + id + ">"
 		}
+		if text.Len()+len(name) > mostMarkup {
+			fmt.Fprintf(&text, " and %d more", len(ids)-i)
+			break
+		}
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(name)
 	}
-	return strings.Join(names, ", ")
+	return text.String()
 }

@@ -76,7 +76,7 @@ func (b *Bot) mayLook(ctx context.Context, user string) *modals.Message {
 	if who == may {
 		return nil
 	}
-	m := modals.MayNotRequest(who)
+	m := modals.MayNotLook(who)
 	return &m
 }
 
@@ -91,6 +91,11 @@ func (b *Bot) update(ctx context.Context, c *slashCommand, rest string, ack Ack)
 	project, t, words := parseUpdate(rest, projects)
 	switch {
 	case words != "" && err == nil:
+		if who := b.requester(ctx, c.UserID); who != may { // the answer names projects
+			b.acked(ctx, ack, ephemeral(modals.MayNotRequest(who)))
+			b.refused(ctx, "", approvals.Actor{User: c.UserID, Via: "command"}, "update", who)
+			return
+		}
 		b.acked(ctx, ack, ephemeral(unknownWords(words, project, t, projects)))
 		return
 	case t != nil && t.Discontinued != "":
@@ -213,7 +218,7 @@ func (b *Bot) changed(ctx context.Context, project atlas.Project) map[string]*ap
 }
 
 func (b *Bot) pending(ctx context.Context, user string) modals.Message {
-	approves := b.approver(ctx, user) == may
+	approver := b.approver(ctx, user)
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	open, err := b.Requests.Undecided(ctx, 0, mostPending+1)
@@ -226,13 +231,13 @@ func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 		switch {
 		case r.Requester == user:
 			own = append(own, r)
-		case approves && b.waitsFor(ctx, r, user):
+		case approver == may && b.waitsFor(ctx, r, user):
 			theirs = append(theirs, r)
 		default:
 			others = append(others, r)
 		}
 	}
-	return modals.Pending(theirs, own, others, len(open) > mostPending, b.links(open))
+	return modals.Pending(theirs, own, others, len(open) > mostPending, approver == modals.Unknown, b.links(open))
 }
 
 // waitsFor reports whether a request waits for somebody's decision.

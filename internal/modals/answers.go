@@ -127,6 +127,14 @@ func MayNotRequest(why Standing) Message {
 	return Say(mayNot(why, "ask for updates"))
 }
 
+// MayNotLook answers somebody who may not see requests and integrations.
+func MayNotLook(why Standing) Message {
+	if why == Unlisted {
+		return Say("Only people who may ask for updates or approve them can look at requests and integrations. Ask whoever runs this bot to put you on a list.")
+	}
+	return Say(mayNot(why, "look at requests and integrations"))
+}
+
 // MayNotDecide answers somebody who may not approve or deny. Approvers is markup
 // that names those who may; it may be empty.
 func MayNotDecide(why Standing, approvers string) Message {
@@ -239,6 +247,18 @@ func StorageSilent() Message {
 	return Say("The bot's storage does not answer, so it is not certain that this counted. Look at the request in a minute, and do it again if need be: " +
 		"it counts once. If this goes on, tell whoever runs the bot.")
 }
+
+// Errors of the deny form that a second try mends: at its reason, which stays there.
+const (
+	denySilent  = "The bot's storage does not answer, so it is not certain that this counted. Send it again in a minute; it counts once."
+	denyUnknown = "Slack does not say at the moment who may decide on requests, so nothing was done. Send it again in a minute."
+)
+
+// DenySilent says in the deny form that it may not have been kept.
+func DenySilent() map[string]string { return map[string]string{blockReason: denySilent} }
+
+// DenyUnknown says in the deny form that nobody knows whether this person may deny.
+func DenyUnknown() map[string]string { return map[string]string{blockReason: denyUnknown} }
 
 // Already answers somebody who asks for what they have done before. It is also for
 // those who asked once: an answer of the storage that is lost makes the bot ask it again.

@@ -27,6 +27,9 @@ type Home struct {
 	Requesters string // markup that names who may ask; empty: every full member
 	Policy     bool   // some projects have others
 	Away       bool   // the storage does not answer: the lists are not known
+	Unsure     bool   // Slack does not say who they are: the lists may be incomplete
+	Guest      bool   // they can do nothing
+	Outsider   bool   // they are on no list, and see what they asked for themselves
 }
 
 // View draws the Home tab.
@@ -35,19 +38,37 @@ func (h Home) View() slack.HomeTabViewRequest {
 	p.header("Atlas integrations")
 	p.section("Update the PagerDuty, Datadog and other integrations of MongoDB Atlas projects. You fill in a form, a second person " +
 		"approves it, and the bot changes Atlas, checks the result and shows it without the keys.")
-	p.blocks = append(p.blocks, slack.NewActionBlock("home", button(ActionOpenForm, "home", "New update", slack.StylePrimary)))
-	if h.Away {
-		p.section(":warning: The bot cannot reach its storage at the moment, so it does not know what is waiting. Open this tab again in a minute.")
+	if h.Guest {
+		p.section("Guests can neither ask for updates nor decide on them.")
 	} else {
-		if h.Approves {
-			h.list(p, "Waits for you", "Nothing waits for you.", "pending", h.Waiting)
-		}
-		h.list(p, "You asked for", "Nothing yet.", "history", h.Mine)
-		h.changed(p)
+		p.blocks = append(p.blocks, slack.NewActionBlock("home", button(ActionOpenForm, "home", "New update", slack.StylePrimary)))
+		h.lists(p)
 	}
 	p.context(h.who() + "\n" + code("/atlas-integration help", 60) + " lists all commands.")
 	return slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: p.blocks}}
 }
+
+func (h Home) lists(p *page) {
+	if h.Away {
+		p.section(":warning: The bot cannot reach its storage at the moment, so it does not know what is waiting. Open this tab again in a minute.")
+		return
+	}
+	if h.Unsure {
+		p.section(":warning: " + unsure + " Open this tab again in a minute.")
+	}
+	if h.Approves {
+		h.list(p, "Waits for you", "Nothing waits for you.", "pending", h.Waiting)
+	}
+	if !h.Unsure || len(h.Mine) > 0 {
+		h.list(p, "You asked for", "Nothing yet.", "history", h.Mine)
+	}
+	if !h.Outsider && (!h.Unsure || len(h.Lately) > 0) {
+		h.changed(p)
+	}
+}
+
+// unsure is what lists may lack when Slack does not say whether somebody is an approver.
+const unsure = "Slack does not say at the moment who you are to this bot, so what waits for you may be missing."
 
 // who says who may do what.
 func (h Home) who() string {
@@ -60,7 +81,7 @@ func (h Home) who() string {
 	}
 	approve := "nobody yet: tell whoever runs this bot"
 	if h.Approvers != "" {
-		approve = "those on a list; the card names them"
+		approve = "those on a list"
 		if length(h.Approvers) <= mostApprovers {
 			approve = h.Approvers
 		}

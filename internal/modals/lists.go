@@ -100,8 +100,11 @@ func ParseTurn(value string) (t Turn, ok bool) {
 
 // Pending answers `pending`: what waits for the person, what they wait for, and what
 // waits for others, each newest first.
-func Pending(theirs, own, others []*approvals.Request, more bool, links Links) Message {
+func Pending(theirs, own, others []*approvals.Request, more, unknown bool, links Links) Message {
 	p := &page{}
+	if unknown {
+		p.section(":warning: " + unsure + " Ask again in a minute.")
+	}
 	for _, part := range []struct {
 		title    string
 		requests []*approvals.Request
@@ -119,7 +122,7 @@ func Pending(theirs, own, others []*approvals.Request, more bool, links Links) M
 		}
 	}
 	switch {
-	case len(p.blocks) == 0:
+	case len(theirs)+len(own)+len(others) == 0:
 		p.section("Nothing is waiting.")
 	case more:
 		p.context("There are more, older than these. " + fullStatus)

@@ -342,9 +342,9 @@ func TestLists(t *testing.T) {
 	golden(t, "history-none", modals.History{}.Message())
 	golden(t, "history-project-none", modals.History{Project: "payments-prod"}.Message())
 	golden(t, "history-end", modals.History{Project: "payments-prod", From: 10}.Message())
-	golden(t, "pending-list", modals.Pending(all[:1], all[1:2], all[2:4], false, linkTo(all[0])))
-	golden(t, "pending-list-none", modals.Pending(nil, nil, nil, false, nil))
-	golden(t, "pending-list-many", modals.Pending(many, many, many, true, linkTo(many...)))
+	golden(t, "pending-list", modals.Pending(all[:1], all[1:2], all[2:4], false, false, linkTo(all[0])))
+	golden(t, "pending-list-none", modals.Pending(nil, nil, nil, false, false, nil))
+	golden(t, "pending-list-many", modals.Pending(many, many, many, true, false, linkTo(many...)))
 
 	extremes := many[len(many)-10:]
 	page := modals.History{Project: strings.Repeat("<", 300), Requests: extremes, From: 990, Newer: turn(extremes[0], 990), Older: turn(extremes[9], 999), Links: linkTo(extremes...)}.Message()

@@ -86,7 +86,7 @@ func everyScreen(text string, targets int) map[string]any {
 		Policy: policy, Open: all[:5],
 	}.View()
 	screens["history"] = modals.History{Project: text, Requests: all, From: 10, Links: linkTo(all...)}.Message()
-	screens["pending"] = modals.Pending(all, all, all, true, linkTo(all...))
+	screens["pending"] = modals.Pending(all, all, all, true, true, linkTo(all...))
 	screens["home"] = modals.Home{Waiting: all, Mine: all, Lately: all, Links: linkTo(all...), Approves: true, Approvers: "<@U0APPROVER>"}.View()
 	screens["integrations"] = modals.Integrations(offered[0], []*atlas.Integration{current[offered[0].ID], {Type: text}}, map[string]*approvals.Request{"VICTOR_OPS": all[2]})
 	screens["project names"] = modals.ProjectNames(offered)
