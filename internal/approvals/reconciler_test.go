@@ -296,7 +296,7 @@ func TestDriftOfASecretThatAtlasNeverShows(t *testing.T) {
 			approved.Store(true)
 			_, err = s.Approve(t.Context(), r.ID, jo)
 			require.NoError(t, err)
-			if tt.put == noRole {
+			if errors.Is(tt.put, noRole) {
 				seen.untilState(t, Failed)
 				_, err = s.Retry(t.Context(), r.ID, mira)
 				require.NoError(t, err)
