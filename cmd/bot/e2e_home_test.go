@@ -65,6 +65,27 @@ func TestSlackDoesNotSayWhoSomebodyIs(t *testing.T) {
 	}
 }
 
+// byGroup is a world in which jo approves some projects by name and the others as one
+// of a group, and a request waits for the group.
+func byGroup(t *testing.T) (w *world, id string) {
+	t.Helper()
+	w = newWorld(t, func(w *world) { w.env["SLACK_APPROVERS"] = "S0APPROVE1" })
+	w.slack.SetGroup("S0APPROVE1", jo, kim)
+	w.under(t, "rules:\n  - {name: search, projects: [search-*], approvers: ["+jo+"]}")
+	w.start(t)
+	require.Empty(t, w.ask(t, mira, rotation("1157", "payments-prod")).Errors)
+	return w, requestID(t, w.card(t, "pending"))
+}
+
+// TestWhatWaitsForAGroup: that jo is an approver is known before anybody has read the group.
+func TestWhatWaitsForAGroup(t *testing.T) {
+	t.Parallel()
+	w, id := byGroup(t)
+	require.NoError(t, w.slack.Person(jo).OpenHome(t.Context()))
+	v := w.home(t, jo, "Waits for you")
+	assert.Contains(t, string(v.JSON), id)
+}
+
 // The form opens from the Home tab and by the shortcut as by the command.
 func TestTheFormFromElsewhere(t *testing.T) {
 	t.Parallel()

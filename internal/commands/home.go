@@ -75,10 +75,10 @@ func (b *Bot) fillHome(ctx context.Context, user string, home *modals.Home) {
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	var open []*approvals.Request
-	reading, ctx := errgroup.WithContext(ctx)
-	reading.Go(func() (err error) { open, err = b.Requests.Undecided(ctx, 0, mostWaiting); return err })
-	reading.Go(func() (err error) { home.Mine, err = b.Requests.OfPerson(ctx, user, 0, page); return err })
-	reading.Go(func() (err error) { home.Lately, err = b.Requests.Decided(ctx, 0, mostLately); return err })
+	reading, together := errgroup.WithContext(ctx) // which ends with the reading; people are asked about after it
+	reading.Go(func() (err error) { open, err = b.Requests.Undecided(together, 0, mostWaiting); return err })
+	reading.Go(func() (err error) { home.Mine, err = b.Requests.OfPerson(together, user, 0, page); return err })
+	reading.Go(func() (err error) { home.Lately, err = b.Requests.Decided(together, 0, mostLately); return err })
 	if err := reading.Wait(); err != nil {
 		b.log().WarnContext(ctx, "draw a home tab", "user", user, "error", err)
 		home.Away = true
