@@ -86,6 +86,19 @@ func TestWhatWaitsForAGroup(t *testing.T) {
 	assert.Contains(t, string(v.JSON), id)
 }
 
+// TestSlackDoesNotReadAGroup: what waits for it may wait for jo, whoever else she is.
+func TestSlackDoesNotReadAGroup(t *testing.T) {
+	t.Parallel()
+	w, id := byGroup(t)
+	const says = "what waits for you may be missing."
+	w.slack.Fail("usergroups.users.list", 100, slacksim.Failure{Error: "internal_error"})
+	require.NoError(t, w.slack.Person(jo).OpenHome(t.Context()))
+	v := w.home(t, jo, "Atlas integrations")
+	assert.Contains(t, string(v.JSON), says)
+	assert.NotContains(t, string(v.JSON), "Nothing waits for you.")
+	assert.Contains(t, w.asked(t, jo, "pending", id).PlainText(), says)
+}
+
 // The form opens from the Home tab and by the shortcut as by the command.
 func TestTheFormFromElsewhere(t *testing.T) {
 	t.Parallel()

@@ -85,9 +85,14 @@ func (b *Bot) fillHome(ctx context.Context, user string, home *modals.Home) {
 		return
 	}
 	for _, r := range open {
-		if home.Approves && b.waitsFor(ctx, r, user) {
+		if !home.Approves {
+			break
+		}
+		waits, known := b.waitsFor(ctx, r, user)
+		if waits {
 			home.Waiting = append(home.Waiting, r)
 		}
+		home.Unsure = home.Unsure || !known
 	}
 	home.Links = b.links(slices.Concat(home.Waiting, home.Mine, home.Lately))
 }

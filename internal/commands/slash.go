@@ -219,6 +219,7 @@ func (b *Bot) changed(ctx context.Context, project atlas.Project) map[string]*ap
 
 func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 	approver := b.approver(ctx, user)
+	unsure := approver == modals.Unknown
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	open, err := b.Requests.Undecided(ctx, 0, mostPending+1)
@@ -228,21 +229,32 @@ func (b *Bot) pending(ctx context.Context, user string) modals.Message {
 	}
 	var theirs, own, others []*approvals.Request
 	for _, r := range open[:min(len(open), mostPending)] {
-		switch {
-		case r.Requester == user:
+		if r.Requester == user {
 			own = append(own, r)
-		case approver == may && b.waitsFor(ctx, r, user):
+			continue
+		}
+		waits, known := false, true
+		if approver == may {
+			waits, known = b.waitsFor(ctx, r, user)
+		}
+		if waits {
 			theirs = append(theirs, r)
-		default:
+		} else {
 			others = append(others, r)
 		}
+		unsure = unsure || !known
 	}
-	return modals.Pending(theirs, own, others, len(open) > mostPending, approver == modals.Unknown, b.links(open))
+	return modals.Pending(theirs, own, others, len(open) > mostPending, unsure, b.links(open))
 }
 
-// waitsFor reports whether a request waits for somebody's decision.
-func (b *Bot) waitsFor(ctx context.Context, r *approvals.Request, user string) bool {
-	return r.State == approvals.Pending && r.Requester != user && !r.ApprovedBy(user) && b.approverOf(ctx, user, &r.Submission) == may
+// waitsFor reports whether a request waits for somebody's decision, and whether that is
+// known: somebody may be an approver of some projects, and Slack not say it of others.
+func (b *Bot) waitsFor(ctx context.Context, r *approvals.Request, user string) (waits, known bool) {
+	if r.State != approvals.Pending || r.Requester == user || r.ApprovedBy(user) {
+		return false, true
+	}
+	who := b.approverOf(ctx, user, &r.Submission)
+	return who == may, who != modals.Unknown
 }
 
 func (b *Bot) status(ctx context.Context, typed string) modals.Message {

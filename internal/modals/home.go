@@ -56,7 +56,7 @@ func (h Home) lists(p *page) {
 	if h.Unsure {
 		p.section(":warning: " + unsure + " Open this tab again in a minute.")
 	}
-	if h.Approves {
+	if h.Approves && (!h.Unsure || len(h.Waiting) > 0) {
 		h.list(p, "Waits for you", "Nothing waits for you.", "pending", h.Waiting)
 	}
 	if !h.Unsure || len(h.Mine) > 0 {
