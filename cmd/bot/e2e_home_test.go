@@ -86,6 +86,19 @@ func TestWhatWaitsForAGroup(t *testing.T) {
 	assert.Contains(t, string(v.JSON), id)
 }
 
+// TestPendingWhileSlackDoesNotSayWhoApproves: it lists what waits, and says what it lacks.
+func TestPendingWhileSlackDoesNotSayWhoApproves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.env["SLACK_APPROVERS"] = "S0APPROVE1" })
+	w.start(t)
+	const says = "what waits for you may be missing. Ask again in a minute."
+	w.slack.Fail("usergroups.users.list", 100, slacksim.Failure{Error: "internal_error"})
+	m := w.asked(t, jo, "pending", says)
+	assert.Contains(t, m.PlainText(), "Nothing is waiting.", "of what the storage holds")
+	require.Empty(t, w.ask(t, mira, rotation("9e9d", "payments-prod")).Errors)
+	assert.Contains(t, w.asked(t, jo, "pending", requestID(t, w.card(t, "pending"))).PlainText(), says)
+}
+
 // TestSlackDoesNotReadAGroup: what waits for it may wait for jo, whoever else she is.
 func TestSlackDoesNotReadAGroup(t *testing.T) {
 	t.Parallel()

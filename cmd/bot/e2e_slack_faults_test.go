@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,6 +220,28 @@ func TestSlackLimitsWhatAPersonWaitsFor(t *testing.T) {
 			w.card(t, "applied")
 		})
 	}
+}
+
+// TestSlackDoesNotSayWhoMayDeny: what somebody wrote about why is still there.
+func TestSlackDoesNotSayWhoMayDeny(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.env["SLACK_APPROVERS"] = "S0APPROVE1" })
+	first := w.start(t)
+	require.Empty(t, w.ask(t, mira, rotation("de2a", "payments-prod")).Errors)
+	w.click(t, jo, w.card(t, "pending"), "deny")
+	p := w.slack.Person(jo)
+	_, err := p.WaitView(deadline(t), func(v slacksim.View) bool { return v.CallbackID == "deny_request" })
+	require.NoError(t, err)
+	require.NoError(t, p.Type("reason", "not during the freeze"))
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGTERM)) // it remembers for a minute who jo is; the next one does not
+	<-first.done
+	require.NoError(t, w.slack.WaitDisconnected(deadline(t)))
+	w.start(t)
+	w.slack.Fail("usergroups.users.list", 1, slacksim.Failure{Error: "internal_error"})
+	assert.Equal(t, map[string]string{"reason": "Slack does not say at the moment who may decide on requests, so nothing was done. Send it again in a minute."},
+		w.submit(t, jo).Errors)
+	require.Empty(t, w.submit(t, jo).Errors)
+	assert.Contains(t, w.card(t, "denied").PlainText(), "not during the freeze")
 }
 
 // remove has a message deleted, as an admin of the workspace can.
