@@ -166,11 +166,10 @@ export function directMessage(request) {
   return message([...blocks, ...actions(buttons)]);
 }
 
-// verdict tells the requester that it is over.
+// verdict tells the requester, in the thread of their message, that it is over.
 export const verdict = (request) =>
   say(
-    `${icons[request.state]} *${request.state}*: your request to update ${subject(request)}.\n` +
-      `The bot's message about ${code(request.id)}, further up, says more.`,
+    `${icons[request.state]} *${request.state}*, ${mention(request.requester)}: your request to update ${subject(request)}.`,
   );
 
 // report is for the thread of the card: what Atlas shows now.

@@ -208,7 +208,8 @@ export class Requests {
 
   // tell has the requester notice that it is over: an edited message nobody notices.
   async #tell(request) {
-    await this.#post(request.requester, messages.verdict(request));
+    const [channel, ts] = request.dm?.split(':') ?? [];
+    if (ts) await this.#post(channel, { ...messages.verdict(request), thread_ts: ts });
   }
 
   async #report(request) {

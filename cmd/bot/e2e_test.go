@@ -524,7 +524,12 @@ func TestDenyWithAReason(t *testing.T) {
 	require.Empty(t, w.submit(t, jo).Errors)
 	card := w.card(t, "denied")
 	assert.Contains(t, card.PlainText(), "not during the freeze")
-	assert.Contains(t, w.message(t, mira, w.slack.Person(mira).DM(), "denied", "").PlainText(), "not during the freeze")
+	dm := w.message(t, mira, w.slack.Person(mira).DM(), "denied", "")
+	assert.Contains(t, dm.PlainText(), "not during the freeze")
+	_, err = w.slack.Person(mira).WaitMessage(ctx, dm.Channel, func(m slacksim.Message) bool {
+		return m.ThreadTS == dm.TS && stateOf(m) == "denied" && strings.Contains(m.PlainText(), "<@"+mira+">")
+	})
+	require.NoError(t, err, "she is told by a mention, since nobody notices an edit")
 	w.final(t, card, "denied")
 }
 

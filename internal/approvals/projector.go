@@ -23,8 +23,8 @@ const (
 	DM     Kind = "dm"     // the requester's own
 	Report Kind = "report" // in the thread of the card: what Atlas shows now
 
-	// Verdict is the requester's too: how it ended. Slack tells nobody of a message that is
-	// edited, and whoever asked is no longer looking.
+	// Verdict is in the thread of the requester's: how it ended. Slack tells nobody of a
+	// message that is edited, and whoever asked is no longer looking.
 	Verdict Kind = "verdict"
 
 	Reminder Kind = "reminder"  // in that thread, at half-time, to those who are waited for
@@ -69,9 +69,12 @@ type Projector struct {
 	Notifier Notifier
 }
 
-// enough is after how many failures in a row the messages of a final request are
-// left as they are: the channel is gone for good.
-const enough = 20
+// The messages of a final request are left as they are after so many failures in a row,
+// and so long after it was decided: the channel is gone for good. Slack itself comes back.
+const (
+	enough     = 20
+	longEnough = 24 * time.Hour
+)
 
 // Run draws until ctx ends, then finishes what it is at within ten seconds.
 func (p *Projector) Run(ctx context.Context) error {
@@ -109,7 +112,7 @@ func (p *Projector) draw(ctx context.Context, r *Request) {
 			pause = later.After + backoff(0)/4
 		}
 		p.Store.log().WarnContext(ctx, "show a request", "request", r.ID, "tries", tries, "pause", pause.String(), "error", failed)
-		if tries >= enough && !r.State.Open() {
+		if tries >= enough && !r.State.Open() && r.ReadAt.Sub(r.DecidedAt) >= longEnough {
 			p.Store.log().ErrorContext(ctx, "messages of a request are left as they are", "request", r.ID, "error", failed)
 			pause, tries = -1, 0
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -104,4 +105,55 @@ func TestARequesterWhoCannotBeTold(t *testing.T) {
 	r := submit(t, s)
 	follow(t, s, r, Prepare, Approve, Begin, Succeed)
 	assert.ElementsMatch(t, []string{"card: applied", "report: applied"}, n.draw(t, s, r.ID))
+}
+
+// TestSlackMayBeAwayForHours: however often it was tried, a decided request is shown when
+// Slack is back. Only a channel that is gone for good is given up on.
+func TestSlackMayBeAwayForHours(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		decided time.Duration // ago
+		goesOn  bool
+	}{{23 * time.Hour, true}, {25 * time.Hour, false}} {
+		s := newStore(t)
+		r := submit(t, s)
+		follow(t, s, r, Prepare, Deny)
+		now, err := s.Redis.Time(t.Context()).Result()
+		require.NoError(t, err)
+		s.Redis.HSet(t.Context(), s.keys().request(r.ID), "show_tries", 10*enough, "decided", now.Add(-tt.decided).UnixMilli())
+		(&poster{fail: DM}).draw(t, s, r.ID)
+		assert.Equal(t, tt.goesOn, s.Redis.ZScore(t.Context(), s.keys().show(), r.ID).Err() == nil, "%s after", tt.decided)
+	}
+}
+
+// TestARetryWhileItsFailureIsShown: there is another end to be told of.
+func TestARetryWhileItsFailureIsShown(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	n := &poster{}
+	r := submit(t, s)
+	n.draw(t, s, r.ID)
+	follow(t, s, r, Prepare, Approve, Begin, Fail)
+	drawing := hold(t, s, r.ID, "show")
+	follow(t, s, r, Retry)
+	(&Projector{Store: s, Notifier: n}).draw(t.Context(), drawing)
+	follow(t, s, r, Begin, Succeed)
+	assert.Contains(t, n.draw(t, s, r.ID), "verdict: applied")
+}
+
+// TestAMessageThatIsFoundWhileOthersAreDrawn is drawn next.
+func TestAMessageThatIsFoundWhileOthersAreDrawn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	n := &poster{}
+	r := submit(t, s)
+	n.draw(t, s, r.ID)
+	follow(t, s, r, Prepare)
+	drawing := hold(t, s, r.ID, "show")
+	require.NoError(t, s.Adopt(t.Context(), drawing, DM, "dm:2"))
+	(&Projector{Store: s, Notifier: n}).draw(t.Context(), drawing)
+	assert.NoError(t, s.Redis.ZScore(t.Context(), s.keys().show(), r.ID).Err(), "it is looked at again")
+	now, err := s.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	assert.Greater(t, now.Version, drawing.Version)
 }

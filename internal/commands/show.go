@@ -55,8 +55,10 @@ func (b *Bot) Show(ctx context.Context, r *approvals.Request, kind approvals.Kin
 	}
 	channel, thread := b.Channel, ""
 	switch kind {
-	case approvals.DM, approvals.Verdict:
+	case approvals.DM:
 		channel = r.Requester
+	case approvals.Verdict:
+		channel, thread, _ = strings.Cut(r.Messages[string(approvals.DM)].Ref, ":")
 	case approvals.Report, approvals.Reminder, approvals.LastCall:
 		_, thread, _ = strings.Cut(r.Messages[string(approvals.Card)].Ref, ":")
 	}

@@ -44,16 +44,17 @@ func Reminder(r *approvals.Request, approvers string, last bool) Message {
 	return Say(fmt.Sprintf(":bell: %s: the request to update %s still waits for you, until %s.", approvers, subject(r), at(r.ExpiresAt)))
 }
 
-// Verdict tells the requester that it is over, and what is left to them.
+// Verdict is for the thread of the requester's message, when it is over: a mention is what
+// Slack tells people of.
 func Verdict(r *approvals.Request) Message {
-	text := fmt.Sprintf("%s *%s*: your request to update %s", icons[r.State], r.State, subject(r))
+	text := fmt.Sprintf("%s *%s*, %s: your request to update %s", icons[r.State], r.State, mention(r.Requester), subject(r))
 	switch r.State {
 	case approvals.Denied:
 		text += ", by " + mention(r.DecidedBy)
 	case approvals.Failed:
 		text += fmt.Sprintf(" (%s).\n%s", score(r), advice(r))
 	}
-	return Say(strings.TrimRight(text, ".\n") + ".\nThe bot's message about " + code(r.ID, 40) + ", further up, says more.")
+	return Say(strings.TrimRight(text, ".\n") + ".")
 }
 
 // confirmApproval asks again before a vote, and names what it is for: on a phone

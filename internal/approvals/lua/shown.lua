@@ -11,7 +11,8 @@ end
 local fenced = get('show') ~= ARGV[5]
 for i = 9, #ARGV, 2 do
   local message = 'message:' .. ARGV[i]
-  if not (fenced and has(message)) then set(message, ARGV[i + 1]) end
+  local over = ARGV[i] == 'verdict' and (undecided(get('state')) or get('state') == 'approved' or get('state') == 'applying')
+  if not (over or fenced and has(message)) then set(message, ARGV[i + 1]) end -- there will be another after a retry
 end
 if fenced then return brief('fenced') end
 set('show_until', 0, 'show_tries', ARGV[8])
