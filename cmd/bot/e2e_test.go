@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -531,6 +532,29 @@ func TestDenyWithAReason(t *testing.T) {
 	})
 	require.NoError(t, err, "she is told by a mention, since nobody notices an edit")
 	w.final(t, card, "denied")
+}
+
+// TestDenyOnACardThatNobodyRemembers: one whose bot died before it could write it down.
+func TestDenyOnACardThatNobodyRemembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(t)
+	require.Empty(t, w.ask(t, mira, rotation("de18", "payments-prod")).Errors)
+	card := w.card(t, "pending")
+	w.remembers(t, card)
+	options, err := redis.ParseURL(w.redis.URL)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	defer func() { assert.NoError(t, client.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, client.HDel(ctx, "{aib:"+slacksim.TeamID+"}:request:"+requestID(t, card), "message:card").Err())
+	w.click(t, jo, card, "deny")
+	_, err = w.slack.Person(jo).WaitView(ctx, func(v slacksim.View) bool { return v.CallbackID == "deny_request" })
+	require.NoError(t, err)
+	require.NoError(t, w.slack.Person(jo).Type("reason", "not now"))
+	require.Empty(t, w.submit(t, jo).Errors)
+	assert.Equal(t, card.TS, w.card(t, "denied").TS)
 }
 
 func TestCancel(t *testing.T) {

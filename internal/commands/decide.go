@@ -125,6 +125,7 @@ func (b *Bot) askWhy(ctx context.Context, i *interaction, id string, ack Ack) {
 		b.log().WarnContext(ctx, "open the deny form", "request", id, "error", slackFault(err))
 		b.answer(ctx, i, formNotOpened())
 	}
+	b.adopt(ctx, i, r, false)
 }
 
 // denyWithReason takes the form that askWhy opened.
