@@ -3,6 +3,6 @@
 -- Answers 'ok' or 'missing'.
 if not KNOWN then return answer('missing') end
 set('message:' .. ARGV[5], ARGV[6])
-if num('show_until') > NOW then set('version', num('version') + 1) end -- who draws at the moment does not know it
+if num('show_until') > NOW then set('adopted', 1) end -- who draws at the moment does not know it: shown.lua
 picture(0)
 return answer('ok')

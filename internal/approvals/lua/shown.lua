@@ -16,7 +16,8 @@ for i = 9, #ARGV, 2 do
 end
 if fenced then return brief('fenced') end
 set('show_until', 0, 'show_tries', ARGV[8])
-if ARGV[8] == '0' and get('version') ~= ARGV[6] then
+if ARGV[8] == '0' and (get('version') ~= ARGV[6] or get('adopted') ~= '') then
+  unset('adopted')
   redis.call('ZADD', SHOW, AT, ID)
   return brief('moved')
 end
