@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -198,6 +199,39 @@ func TestNewRequest(t *testing.T) {
 	w.click(t, jo, card, "approve")
 	w.card(t, "applied")
 	assert.Equal(t, "EU", w.holds(t, "payments-prod", "PAGER_DUTY")["region"])
+}
+
+// TestNewRequestOnABadDay: what cannot be offered is said in the form, and whoever may no
+// longer ask is told so. The trail remembers that.
+func TestNewRequestOnABadDay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.start(t)
+	require.NoError(t, w.atlas.RemoveBehind(w.atlas.ProjectID("search-prod"), "PAGER_DUTY"))
+	require.Empty(t, w.ask(t, mira, rotation("5a5c", "search-prod")).Errors)
+	p := w.slack.Person(mira)
+	rejected := w.message(t, mira, p.DM(), "rejected", "Your request to update")
+	require.NoError(t, p.CloseAll(deadline(t)))
+	restart := func(old *process) *process { // the next one does not remember which projects there are
+		require.NoError(t, old.cmd.Process.Signal(syscall.SIGTERM))
+		<-old.done
+		require.NoError(t, w.slack.WaitDisconnected(deadline(t)))
+		return w.start(t)
+	}
+
+	w.atlas.Fail(atlassim.Match{Path: "/api/atlas/v2/groups"}, atlassim.Fault{Kind: atlassim.HangBeforeApply}, atlassim.Always)
+	second := restart(first)
+	w.click(t, mira, rejected, "new_update")
+	v := w.view(t, mira, "Atlas does not list its projects at the moment.")
+	assert.Contains(t, string(v.JSON), "rotated after INC-42", "the reason is there all the same")
+	require.NoError(t, p.CloseAll(deadline(t)))
+
+	w.env["SLACK_REQUESTERS"] = sam
+	third := restart(second)
+	before := len(third.logs.String())
+	w.click(t, mira, rejected, "new_update")
+	w.told(t, mira, p.DM(), "You are not on the list of people who may ask for updates")
+	require.NoError(t, third.logs.wait(deadline(t), before, `"event":"refuse"`), "the trail remembers it")
 }
 
 // TestPrefill: the form opens with the plain values that Atlas has.
