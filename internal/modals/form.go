@@ -61,7 +61,7 @@ func (f Form) View() slack.ModalViewRequest {
 		banners(p, f.Policy.Banners(f.Projects))
 	}
 	if f.Note != "" {
-		p.section(":information_source: " + inline(f.Note, 700))
+		p.section(":information_source: " + inline(f.Note, 1000))
 	}
 	if len(f.Open) > 0 {
 		lines := []string{":warning: *Somebody has asked already*"}

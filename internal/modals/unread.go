@@ -1,6 +1,7 @@
 package modals
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,13 +15,15 @@ type Unread struct {
 	Why     error
 }
 
-// mostUnread is how many characters of a note name projects.
-const mostUnread = 120
+const (
+	mostUnread = 120 // characters of a note that name projects
+	mostAdvice = 200 // more than the longest advice has, an address of 39 characters in it
+)
 
 // UnreadNote says in the form which current values are missing, what that means, and what
 // to do about it. It is no markup.
 func UnreadNote(t *atlas.Type, unread []Unread) string {
-	var missing, refused, silent []string
+	var missing, refused, otherwise, silent []string
 	var refusal *atlas.Error // the first one
 	for _, u := range unread {
 		name := line(nameOf(u.Project), mostName)
@@ -30,17 +33,20 @@ func UnreadNote(t *atlas.Type, unread []Unread) string {
 			silent = append(silent, name)
 		case answer.Code == "INTEGRATION_NOT_CONFIGURED":
 			missing = append(missing, name)
-		default:
+		case refusal == nil || refusal.Answer() == answer.Answer():
 			refused = append(refused, name)
-			if refusal == nil {
-				refusal = answer
-			}
+			refusal = cmp.Or(refusal, answer)
+		default:
+			otherwise = append(otherwise, name)
 		}
 	}
 	var sentences []string
 	if refusal != nil {
 		sentences = append(sentences, fmt.Sprintf("Atlas refuses the bot in %s (%s), so a request for it would be rejected.",
-			enumerate(refused, mostUnread), refusal.Answer()), line(refusal.Advice(), 150))
+			enumerate(refused, mostUnread), refusal.Answer()), line(refusal.Advice(), mostAdvice))
+	}
+	if len(otherwise) > 0 {
+		sentences = append(sentences, fmt.Sprintf("In %s Atlas refuses the bot for another reason.", enumerate(otherwise, mostUnread)))
 	}
 	switch len(missing) {
 	case 0:
@@ -52,8 +58,12 @@ func UnreadNote(t *atlas.Type, unread []Unread) string {
 			enumerate(missing, mostUnread), t.Title))
 	}
 	if len(silent) > 0 && len(sentences) == 0 {
-		sentences = append(sentences, fmt.Sprintf("Atlas did not say in time what %s has now. The form works without; the approver will see both.",
-			enumerate(silent, mostUnread)))
+		have := "has"
+		if len(silent) > 1 {
+			have = "have"
+		}
+		sentences = append(sentences, fmt.Sprintf("Atlas did not say in time what %s %s now. The form works without; the approver will see both.",
+			enumerate(silent, mostUnread), have))
 	}
 	return strings.TrimSpace(strings.Join(sentences, " "))
 }

@@ -3,6 +3,7 @@ package modals_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ func TestUnreadNote(t *testing.T) {
 	t.Parallel()
 	notConfigured := &atlas.Error{Status: 404, Code: "INTEGRATION_NOT_CONFIGURED"}
 	noRole := &atlas.Error{Status: 401, Code: "USER_UNAUTHORIZED"}
+	noAccess := &atlas.Error{Status: 403, Code: "IP_ADDRESS_NOT_ON_ACCESS_LIST", Parameters: []string{"2001:db8:1111:2222:3333:4444:5555:6666"}}
 	of := func(why error, names ...string) (unread []modals.Unread) {
 		for _, name := range names {
 			unread = append(unread, modals.Unread{Project: atlas.Project{Name: name}, Why: fmt.Errorf("get: %w", why)})
@@ -30,7 +32,7 @@ func TestUnreadNote(t *testing.T) {
 	}{
 		{"nothing", nil, ""},
 		{"no answer", of(context.DeadlineExceeded, "a"), "Atlas did not say in time what a has now. The form works without; the approver will see both."},
-		{"a limit", of(&atlas.Error{Status: 429}, "a", "b"), "Atlas did not say in time what a and b has now. The form works without; the approver will see both."},
+		{"a limit", of(&atlas.Error{Status: 429}, "a", "b"), "Atlas did not say in time what a and b have now. The form works without; the approver will see both."},
 		{"not configured", of(notConfigured, "a"), "a has no PagerDuty integration, so there is nothing to update. Set it up in Atlas first, or take the project out."},
 		{
 			"several not configured", of(notConfigured, "a", "b", "c"),
@@ -39,6 +41,15 @@ func TestUnreadNote(t *testing.T) {
 		{
 			"refused", of(noRole, "a"),
 			"Atlas refuses the bot in a (401 USER_UNAUTHORIZED), so a request for it would be rejected. " + noRole.Advice(),
+		},
+		{
+			"refused with the longest advice", of(noAccess, "a"),
+			"Atlas refuses the bot in a (403 IP_ADDRESS_NOT_ON_ACCESS_LIST), so a request for it would be rejected. " + noAccess.Advice(),
+		},
+		{
+			"refused for several reasons", append(append(of(noRole, "a"), of(noAccess, "b")...), of(noRole, "c")...),
+			"Atlas refuses the bot in a and c (401 USER_UNAUTHORIZED), so a request for it would be rejected. " + noRole.Advice() +
+				" In b Atlas refuses the bot for another reason.",
 		},
 		{
 			"all of it", append(append(of(notConfigured, "a"), of(context.Canceled, "b")...), of(&atlas.Error{Status: 404, Code: "GROUP_NOT_FOUND"}, "c", "d")...),
@@ -55,7 +66,8 @@ func TestUnreadNote(t *testing.T) {
 	for i := range long {
 		long[i] = fmt.Sprintf("%d%s", i, strings.Repeat("x", 70))
 	}
-	note := modals.UnreadNote(pagerDuty, append(of(notConfigured, long...), of(noRole, long...)...))
+	note := modals.UnreadNote(pagerDuty, slices.Concat(of(notConfigured, long...), of(noAccess, long...), of(noRole, long...)))
 	assert.Contains(t, note, "and 19 more have no PagerDuty integration")
-	assert.Less(t, len([]rune(note)), 600)
+	view := string(pretty(t, modals.Form{Note: note}.View()))
+	assert.Contains(t, view, "Set it up in Atlas first, or take them out.", "the form has room for all of it")
 }
