@@ -307,8 +307,8 @@ var keyForms = []*regexp.Regexp{
 // holdsKey reports whether a word looks like a key. IDs of projects and requests do not,
 // and a word out of a project's name is none.
 func holdsKey(words []string, named func(word string) bool) bool {
-	return slices.ContainsFunc(words, func(word string) bool {
-		word = strings.Trim(word, "`'\"<>,;")
+	return slices.ContainsFunc(words, func(typed string) bool {
+		word := strings.Trim(typed, "`'\"<>,;")
 		if _, value, assigned := strings.Cut(word, "="); assigned {
 			word = value
 		}
@@ -317,7 +317,10 @@ func holdsKey(words []string, named func(word string) bool) bool {
 				return true
 			}
 		}
-		return !projectID.MatchString(word) && !named(word) && slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed)
+		if projectID.MatchString(word) || named(word) || named(typed) { // what was trimmed may be of the name
+			return false
+		}
+		return slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed)
 	})
 }
 

@@ -32,11 +32,13 @@ func TestHoldsKey(t *testing.T) {
 func TestProjectsNamedLikeKeys(t *testing.T) {
 	t.Parallel()
 	hex := strings.Repeat("0f", 16)
-	listed := &Bot{Projects: []atlas.Project{{Name: "EU analytics2024production7"}, {Name: hex}}}
+	listed := &Bot{Projects: []atlas.Project{{Name: "EU analytics2024production7"}, {Name: "reports2024production7, old"}, {Name: hex}}}
 	asked := &Bot{}
 	asked.projects.known = listed.Projects
 	for _, b := range []*Bot{listed, asked} {
 		assert.False(t, holdsKey(strings.Fields("list eu Analytics2024Production7"), b.namedProject))
+		assert.False(t, holdsKey(strings.Fields("list `EU analytics2024production7`"), b.namedProject))
+		assert.False(t, holdsKey(strings.Fields("list reports2024production7, old"), b.namedProject), "as it stands in the name")
 		assert.True(t, holdsKey(strings.Fields("list analytics2025production7"), b.namedProject))
 		assert.True(t, holdsKey([]string{hex}, b.namedProject))
 	}
