@@ -86,8 +86,9 @@ func TestWhatWaitsForAGroup(t *testing.T) {
 	assert.Contains(t, string(v.JSON), id)
 }
 
-// TestPendingWhileSlackDoesNotSayWhoApproves: it lists what waits, and says what it lacks.
-func TestPendingWhileSlackDoesNotSayWhoApproves(t *testing.T) {
+// TestSlackDoesNotSayWhoApproves: pending lists what waits, and says what it lacks, as does
+// the Home tab.
+func TestSlackDoesNotSayWhoApproves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.env["SLACK_APPROVERS"] = "S0APPROVE1" })
 	w.start(t)
@@ -97,6 +98,9 @@ func TestPendingWhileSlackDoesNotSayWhoApproves(t *testing.T) {
 	assert.Contains(t, m.PlainText(), "Nothing is waiting.", "of what the storage holds")
 	require.Empty(t, w.ask(t, mira, rotation("9e9d", "payments-prod")).Errors)
 	assert.Contains(t, w.asked(t, jo, "pending", requestID(t, w.card(t, "pending"))).PlainText(), says)
+	require.NoError(t, w.slack.Person(jo).OpenHome(t.Context()))
+	v := w.home(t, jo, "what waits for you may be missing. Open this tab again in a minute.")
+	assert.NotContains(t, string(v.JSON), "Nothing waits for you.")
 }
 
 // TestSlackDoesNotReadAGroup: what waits for it may wait for jo, whoever else she is.
