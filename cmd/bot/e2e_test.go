@@ -552,6 +552,7 @@ func TestDenyOnACardThatNobodyRemembers(t *testing.T) {
 	w.click(t, jo, card, "deny")
 	_, err = w.slack.Person(jo).WaitView(ctx, func(v slacksim.View) bool { return v.CallbackID == "deny_request" })
 	require.NoError(t, err)
+	w.remembers(t, card) // the form comes first: nobody writes a reason before the card is taken up
 	require.NoError(t, w.slack.Person(jo).Type("reason", "not now"))
 	require.Empty(t, w.submit(t, jo).Errors)
 	assert.Equal(t, card.TS, w.card(t, "denied").TS)

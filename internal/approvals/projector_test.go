@@ -164,3 +164,23 @@ func TestAMessageThatIsFoundWhileOthersAreDrawn(t *testing.T) {
 	next := time.UnixMilli(int64(s.Redis.ZScore(t.Context(), s.keys().show(), r.ID).Val()))
 	assert.Greater(t, time.Until(next), time.Minute, "and after that not before it is time for a reminder")
 }
+
+// TestACardThatNobodyRemembers: the one that was clicked is the card from then on, and no
+// other is posted.
+func TestACardThatNobodyRemembers(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	n := &poster{}
+	r := submit(t, s)
+	n.draw(t, s, r.ID)
+	follow(t, s, r, Prepare)
+	now, err := s.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.NoError(t, s.Adopt(t.Context(), now, Card, "C1:7"))
+	assert.Empty(t, n.draw(t, s, r.ID))
+	now, err = s.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	assert.Equal(t, Message{Ref: "C1:7", Version: now.Version}, now.Messages[string(Card)])
+	follow(t, s, r, Deny)
+	assert.Equal(t, []string{"verdict: denied"}, n.draw(t, s, r.ID))
+}

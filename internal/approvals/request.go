@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -271,10 +272,25 @@ func decodeRequest(asked remembered, fields map[string]string, now time.Time) (*
 		}
 	}
 	slices.SortFunc(r.Votes, func(a, b Vote) int { return a.At.Compare(b.At) })
+	r.takeUpCard()
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("read request %s: the record in Redis is not readable: %w", r.ID, err)
 	}
 	return r, nil
+}
+
+// takeUpCard has the card that somebody clicked, the first one if there are several, stand
+// for the one whose posting was not remembered: else there would soon be another.
+func (r *Request) takeUpCard() {
+	if _, known := r.Messages[string(Card)]; known {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Messages)) {
+		if kind, _, _ := strings.Cut(name, "@"); Kind(kind) == Card {
+			r.Messages[string(Card)] = r.Messages[name]
+			return
+		}
+	}
 }
 
 func number(s string) int64 {
