@@ -152,7 +152,7 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 		return r.release(ctx, req, backoff(req.Tries), req.Tries+1, waitsForKey)
 	}
 	if detail == "" && !req.ReadAt.Before(req.ApplyUntil) {
-		detail = "Atlas gave no answer for an hour, so the bot stopped trying. The last attempt may have gone through: look in Atlas before you retry."
+		detail = "Atlas gave no answer for an hour, so the bot stopped trying."
 	}
 
 	waiting := slices.DeleteFunc(slices.Clone(req.Targets), func(p atlas.Project) bool { return req.Target(p.ID).Outcome != Waiting })
@@ -163,7 +163,7 @@ func (r *Reconciler) apply(ctx context.Context, req *Request) error {
 	defer stop()
 	sideBySide(len(waiting), atOnce, func(i int) {
 		project := waiting[i]
-		outcome, result, err := Refused, Result{Detail: detail}, error(nil)
+		outcome, result, err := Refused, Result{Detail: detail + " " + req.Target(project.ID).whatWasSent()}, error(nil)
 		if detail == "" {
 			err = guarded(func() (err error) {
 				ctx, span := r.Store.aim(applying, "apply", req, project)
@@ -214,7 +214,7 @@ func lastsLonger(a, b error) error {
 // its own later self, for a while.
 const (
 	keyTime     = 10 * time.Minute
-	waitsForKey = "The key that sealed the new values is not there at the moment, perhaps since keys are being rotated. Nothing was sent yet; the bot keeps trying for ten minutes."
+	waitsForKey = "The key that sealed the new values is not there at the moment, perhaps since keys are being rotated. Nothing is sent without it; the bot keeps trying for ten minutes."
 )
 
 // open unseals the new values. What was stored must be, to the letter, what was
@@ -222,7 +222,7 @@ const (
 // error why it did not open.
 func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings, detail string, err error) {
 	if len(sealed) == 0 {
-		return nil, "The new values are no longer stored. Nothing was sent; make a new request.", nil
+		return nil, "The new values are no longer stored: make a new request.", nil
 	}
 	others := 0
 	for _, vote := range req.Votes {
@@ -232,7 +232,7 @@ func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings
 	}
 	secrets, err := r.Store.Sealer.Open(sealed, []byte(digestOf([]byte(req.doc))))
 	if err != nil || others < req.Needed {
-		return nil, "What is stored is not what was approved, or the key it was sealed with is gone. Nothing was sent; make a new request, and tell whoever runs the bot.", err
+		return nil, "What is stored is not what was approved, or the key it was sealed with is gone. Make a new request, and tell whoever runs the bot.", err
 	}
 	return &atlas.Settings{Type: req.Catalog(), Plain: req.Plain, Secrets: secrets}, "", nil
 }
@@ -246,7 +246,7 @@ func (r *Reconciler) open(req *Request, sealed []byte) (settings *atlas.Settings
 func (r *Reconciler) applyTarget(ctx context.Context, req *Request, project atlas.Project, settings *atlas.Settings) (Outcome, Result, error) {
 	target := req.Target(project.ID)
 	written := "Nothing was written"
-	if target.sent || target.Result.Shown != nil {
+	if target.mayBeChanged() {
 		written = "An earlier attempt of the bot may have gone through before that"
 	}
 	shown, err := r.Atlas.Integration(ctx, project.ID, settings.Type)
@@ -255,8 +255,8 @@ func (r *Reconciler) applyTarget(ctx context.Context, req *Request, project atla
 		switch {
 		case notConfigured(err):
 			return Stale, Result{Detail: "The integration is no longer configured in this project. " + written + "."}, nil
-		case final && target.sent:
-			return Refused, Result{Detail: detail + "\nAn earlier attempt may have gone through: look in Atlas before you retry."}, nil
+		case final && target.mayBeChanged():
+			return Refused, Result{Detail: detail + "\n" + target.whatWasSent()}, nil
 		case final:
 			return Refused, Result{Detail: detail}, nil
 		default:

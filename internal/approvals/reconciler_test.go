@@ -3,6 +3,7 @@ package approvals
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
@@ -545,6 +546,43 @@ func TestAtlasThatDoesNotAnswerForTooLong(t *testing.T) {
 	failed := seen.untilState(t, Failed)
 	assert.Contains(t, failed.Target(payments.ID).Result.Detail, "stopped trying")
 	assert.True(t, failed.Retryable())
+}
+
+// TestWhatAnEndSaysWasSent: whoever goes on with the key must know whether Atlas may have it.
+func TestWhatAnEndSaysWasSent(t *testing.T) {
+	t.Parallel()
+	ends := map[string]func(t *testing.T, s *Store, r *Request){
+		"it takes too long": func(t *testing.T, s *Store, r *Request) {
+			s.Redis.HSet(t.Context(), s.keys().request(r.ID), "apply_until", 1)
+		},
+		"the new values are gone": func(t *testing.T, s *Store, r *Request) {
+			s.Redis.Del(t.Context(), s.keys().sealed(r.ID))
+		},
+		"they are not what was approved": func(t *testing.T, s *Store, r *Request) {
+			s.Redis.Set(t.Context(), s.keys().sealed(r.ID), "something else", time.Hour)
+		},
+	}
+	for name, end := range ends {
+		for _, sent := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, sent before: %t", name, sent), func(t *testing.T) {
+				t.Parallel()
+				s := newStore(t)
+				r := inState(t, s, Approved)
+				end(t, s, r)
+				s.Redis.HSet(t.Context(), s.keys().request(r.ID), "lease_until", 0)
+				says, never := "Nothing was sent.", "may have gone through"
+				if sent {
+					s.Redis.HSet(t.Context(), s.keys().request(r.ID), "sent:"+payments.ID, 1)
+					says, never = "An earlier attempt may have gone through: look in Atlas before you try again.", "Nothing was"
+				}
+				s.Redis.ZAdd(t.Context(), s.keys().due(), zNow(r.ID))
+				failed := work(t, s, fakeAtlas{}).untilState(t, Failed)
+				detail := failed.Target(payments.ID).Result.Detail
+				assert.True(t, strings.HasSuffix(detail, ". "+says) || strings.HasSuffix(detail, "\n"+says), detail)
+				assert.NotContains(t, detail, never)
+			})
+		}
+	}
 }
 
 // TestAPanicStopsNothingElse: one bad record must not keep others waiting.

@@ -121,6 +121,18 @@ func (r *Request) Catalog() *atlas.Type {
 	return t
 }
 
+// mayBeChanged reports whether an attempt of the bot's own may have changed the target
+// though it has no outcome that says so.
+func (t Target) mayBeChanged() bool { return t.sent || t.Result.Shown != nil }
+
+// whatWasSent is a sentence for whoever reads why the bot does not go on.
+func (t Target) whatWasSent() string {
+	if t.mayBeChanged() {
+		return "An earlier attempt may have gone through: look in Atlas before you try again."
+	}
+	return "Nothing was sent."
+}
+
 // Retryable reports whether trying again can help: a refused target is left, and
 // the secrets are still there.
 func (r *Request) Retryable() bool {
