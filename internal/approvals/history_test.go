@@ -143,3 +143,17 @@ func TestPlaces(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 16, now, "in the list of all that were decided")
 }
+
+// TestListsEnd: what names requests does not outlive them for ever.
+func TestListsEnd(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	follow(t, s, submit(t, s, search), Cancel)
+	last := s.Retention + applyWindow
+	for _, name := range []string{
+		s.keys().person(mira.User), s.keys().project(payments.ID), s.keys().project(search.ID), s.keys().underWay(mira.User),
+		s.keys().openFor(payments.ID, "PAGER_DUTY"), s.keys().openFor(search.ID, "PAGER_DUTY"),
+	} {
+		assert.Greater(t, s.Redis.PTTL(t.Context(), name).Val(), last, name)
+	}
+}

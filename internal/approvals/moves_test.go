@@ -44,7 +44,7 @@ var attempt = map[Event]func(t *testing.T, s *Store, r *Request) string{
 	Succeed: func(t *testing.T, s *Store, r *Request) string { return outcome(t, s, r, Proven) },
 	Fail:    func(t *testing.T, s *Store, r *Request) string { return outcome(t, s, r, Refused) },
 	Retry: func(t *testing.T, s *Store, r *Request) string {
-		return try(t, s, r, retryScript, jo, nil, 60000, 60000, 0)
+		return try(t, s, r, retryScript, jo, []string{s.keys().openFor(payments.ID, r.Type)}, 60000, 60000, 0, mostOverlaps, 60000, payments.ID)
 	},
 	Lapse: func(t *testing.T, s *Store, r *Request) string {
 		s.Redis.HSet(t.Context(), s.keys().request(r.ID), "retry_until", 1)

@@ -83,12 +83,18 @@ func TestOverlapsOfARetry(t *testing.T) {
 	now, err := s.Get(t.Context(), second.ID)
 	require.NoError(t, err)
 	require.Empty(t, now.Overlaps)
+	third := submit(t, s) // when the first is not open
+	require.NotContains(t, third.Overlaps, failed.ID)
 	retried, err := s.Retry(t.Context(), failed.ID, jo)
 	require.NoError(t, err)
 	assert.Contains(t, retried.Overlaps, second.ID)
-	now, err = s.Get(t.Context(), second.ID)
-	require.NoError(t, err)
-	assert.Contains(t, now.Overlaps, failed.ID)
+	assert.Contains(t, retried.Overlaps, third.ID)
+	for _, other := range []*Request{second, third} {
+		now, err = s.Get(t.Context(), other.ID)
+		require.NoError(t, err)
+		assert.Contains(t, now.Overlaps, failed.ID)
+	}
+	assert.Contains(t, submit(t, s).Overlaps, failed.ID, "and whoever comes later")
 }
 
 // Where many want the same, each is told of a few: of some that is enough.

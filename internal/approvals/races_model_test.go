@@ -190,12 +190,7 @@ func (w *world) submit(r *modelRequest, in input) string {
 	if !r.exists {
 		r.exists, r.reason, r.sealed = true, in.text, true
 		w.move(r, Submitted)
-		for i := range w.requests {
-			if i != in.request && w.requests[i].state.Open() && share(i, in.request) {
-				r.knows |= 1 << i
-				w.tell(i, in.request, true)
-			}
-		}
+		w.join(r)
 	}
 	return "ok"
 }
@@ -265,15 +260,7 @@ func (w *world) retry(r *modelRequest) string {
 		}
 	}
 	r.retryable, r.over = false, false
-	for i := range w.requests {
-		switch {
-		case r.knows&(1<<i) == 0:
-		case w.requests[i].state.Open():
-			w.tell(i, w.index(r), true)
-		default:
-			r.knows &^= 1 << i
-		}
-	}
+	w.join(r)
 	w.move(r, Approved)
 	return "ok"
 }
@@ -412,6 +399,18 @@ func (w *world) finish(r *modelRequest, s State) {
 	r.held, r.sealed = false, false
 	w.move(r, s)
 	w.part(r)
+}
+
+// join has a request that is open from now on and the others that are know of each other.
+func (w *world) join(r *modelRequest) {
+	this := w.index(r)
+	r.knows = 0
+	for i := range w.requests {
+		if i != this && w.requests[i].state.Open() && share(i, this) {
+			r.knows |= 1 << i
+			w.tell(i, this, true)
+		}
+	}
 }
 
 // part has the others forget a request that is no longer open.

@@ -128,12 +128,11 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 		lists = append(lists, s.keys().project(p.ID), s.keys().openFor(p.ID, sub.Type))
 		targets = append(targets, p.ID)
 	}
-	life := sub.TTL + applyWindow + retryWindow + applyWindow + slack
 	ctx, span := s.Trace.Start(ctx, "submit", "")
 	defer span.End()
 	reply, err := s.run(ctx, submitScript, sub.ID, by, s.keys().move(sub.ID, lists...), append([]any{
 		doc, digest, sealed, sub.TTL.Milliseconds(), (sub.TTL + slack).Milliseconds(), sub.Needed,
-		(s.Retention + life).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx), by.Human, s.mostOpen(), mostOverlaps,
+		s.listed(sub.TTL).Milliseconds(), unreadGrace.Milliseconds(), sub.change(), trace.Parent(ctx), by.Human, s.mostOpen(), mostOverlaps,
 	}, targets...)...)
 	noted(span, reply, err)
 	switch {
@@ -148,6 +147,12 @@ func (s *Store) Submit(ctx context.Context, viewID string, settings *atlas.Setti
 	}
 	s.moved(reply.request)
 	return reply.request, nil
+}
+
+// listed is for how long lists name a request that is open for at most ttl: its whole life
+// and, after that, as long as history goes back.
+func (s *Store) listed(ttl time.Duration) time.Duration {
+	return s.Retention + ttl + applyWindow + retryWindow + applyWindow + slack
 }
 
 func (s *Store) mostOpen() int {
@@ -183,32 +188,44 @@ func (s *Submission) change() string {
 // Approve counts one approver's vote; the last one needed approves the request.
 // Whether the person is an approver is the caller's to know.
 func (s *Store) Approve(ctx context.Context, id string, by Actor) (*Request, error) {
-	return s.act(ctx, Approve, approveScript, id, by,
+	return s.act(ctx, Approve, approveScript, id, by, nil,
 		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds(), by.Human)
 }
 
 // Deny ends a pending request.
 func (s *Store) Deny(ctx context.Context, id, why string, by Actor) (*Request, error) {
-	return s.act(ctx, Deny, denyScript, id, by, why, by.Human)
+	return s.act(ctx, Deny, denyScript, id, by, nil, why, by.Human)
 }
 
 // Cancel takes back a request that nobody has decided; only its requester can.
 func (s *Store) Cancel(ctx context.Context, id string, by Actor) (*Request, error) {
-	return s.act(ctx, Cancel, cancelScript, id, by)
+	return s.act(ctx, Cancel, cancelScript, id, by, nil)
 }
 
 // Retry has the refused targets of a failed request tried again.
 func (s *Store) Retry(ctx context.Context, id string, by Actor) (*Request, error) {
-	return s.act(ctx, Retry, retryScript, id, by,
-		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds())
+	r, err := s.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	args := []any{
+		applyWindow.Milliseconds(), (applyWindow + slack).Milliseconds(), applyGrace.Milliseconds(),
+		mostOverlaps, s.listed(r.TTL).Milliseconds(),
+	}
+	var open []string
+	for _, p := range r.Targets {
+		open = append(open, s.keys().openFor(p.ID, r.Type))
+		args = append(args, p.ID)
+	}
+	return s.act(ctx, Retry, retryScript, id, by, open, args...)
 }
 
 // act carries out what a person asked for and turns the script's word into an
 // error. With an error that is about the request, the request comes along.
-func (s *Store) act(ctx context.Context, event Event, script *redis.Script, id string, by Actor, args ...any) (*Request, error) {
+func (s *Store) act(ctx context.Context, event Event, script *redis.Script, id string, by Actor, more []string, args ...any) (*Request, error) {
 	ctx, span := s.Trace.Start(ctx, string(event), "")
 	defer span.End()
-	reply, err := s.run(ctx, script, id, by, s.keys().move(id), args...)
+	reply, err := s.run(ctx, script, id, by, s.keys().move(id, more...), args...)
 	noted(span, reply, err)
 	if err != nil {
 		return nil, fmt.Errorf("%s request %s: %w", event, id, err)

@@ -81,6 +81,44 @@ func TestClusterMovesASlotWhileApplying(t *testing.T) {
 		require.ErrorIs(t, err, ErrNotFound, "it was refused, so it is not there")
 	})
 
+	t.Run("the record of another request is on its way", func(t *testing.T) {
+		s := storeOn(t, client)
+		first, second := submit(t, s), submit(t, s)
+		failed := inState(t, s, Failed)
+		kept := func() (all []any) {
+			for _, r := range []*Request{first, second, failed} {
+				all = append(all, s.Redis.HGetAll(t.Context(), s.keys().request(r.ID)).Val())
+			}
+			for _, name := range []string{
+				s.keys().open(), s.keys().due(), s.keys().history(), s.keys().person(mira.User),
+				s.keys().underWay(mira.User), s.keys().project(payments.ID), s.keys().openFor(payments.ID, "PAGER_DUTY"),
+			} {
+				all = append(all, s.Redis.ZRangeWithScores(t.Context(), name, 0, -1).Val())
+			}
+			return append(all, s.Redis.XLen(t.Context(), s.keys().audit()).Val())
+		}
+		before := kept()
+		m, err := cluster.Migrate(t.Context(), s.keys().due())
+		require.NoError(t, err)
+		require.NoError(t, m.MoveKeys(t.Context(), s.keys().request(second.ID)))
+
+		// What it does to the other is part of what it does: it does nothing.
+		_, err = s.Cancel(t.Context(), first.ID, mira)
+		require.Error(t, err)
+		_, err = s.Retry(t.Context(), failed.ID, jo)
+		require.Error(t, err)
+		_, err = s.Submit(t.Context(), "V0MEANWHILE", pagerDuty(t, newKey("0002")), Submission{Targets: first.Targets, Reason: "r"}, mira)
+		require.Error(t, err)
+		require.NoError(t, m.Finish(t.Context()))
+		assert.Equal(t, before, kept())
+		_, err = s.Get(t.Context(), RequestID(s.Team, "V0MEANWHILE"))
+		require.ErrorIs(t, err, ErrNotFound)
+		_, err = s.Cancel(t.Context(), first.ID, mira)
+		require.NoError(t, err)
+		_, err = s.Retry(t.Context(), failed.ID, jo)
+		require.NoError(t, err)
+	})
+
 	t.Run("everything else, and the rule for a Cluster", func(t *testing.T) {
 		everything(t, client)
 		rules, err := redisd.ReadRules(redisPage)

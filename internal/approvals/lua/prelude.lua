@@ -121,6 +121,38 @@ local function part()
   end
 end
 
+-- The newest others that are open for the targets, each of them {the key of what is open for it, its project ID}: by the
+-- ID of the other the projects that both are for. What is no longer open comes back, too, for join to take out.
+local function met_at(targets, most)
+  local met, closed = {}, {}
+  for _, target in ipairs(targets) do
+    for _, id in ipairs(redis.call('ZREVRANGE', target[1], 0, most - 1)) do
+      if not is_open(id) then
+        table.insert(closed, {target[1], id})
+      elseif id ~= ID then
+        met[id] = met[id] or {}
+        table.insert(met[id], target[2])
+      end
+    end
+  end
+  return met, closed
+end
+
+-- The request is open for the targets from now on, and the others know.
+local function join(targets, keep, met, closed)
+  for _, gone in ipairs(closed) do redis.call('ZREM', gone[1], gone[2]) end
+  for _, target in ipairs(targets) do
+    redis.call('ZADD', target[1], get('created'), ID)
+    redis.call('PEXPIRE', target[1], keep)
+  end
+  local overlaps = {}
+  for id, projects in pairs(met) do
+    overlaps[id] = {requester = redis.call('HGET', record_of(id), 'requester'), projects = projects}
+    tell(id, {requester = get('requester'), projects = projects})
+  end
+  if next(overlaps) or has('overlaps') then set('overlaps', encoded(overlaps)) end
+end
+
 local function to_history()
   part()
   redis.call('ZREM', OPEN, ID)
@@ -146,3 +178,7 @@ local function expire_if_late()
   end
   return get('state')
 end
+
+-- A script ends where it meets a key that is on its way to another node of a Cluster. Those that are not among KEYS are
+-- met here, when nothing is written yet.
+for id in pairs(decoded(get('overlaps'))) do is_open(id) end

@@ -14,38 +14,23 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], '-inf', '+inf')) do
   if redis.call('ZSCORE', OPEN, id) then under_way = under_way + 1 else redis.call('ZREM', KEYS[8], id) end
 end
 if under_way >= tonumber(ARGV[16]) then return answer('many') end
+local targets = {}
+for i = 11, #KEYS, 2 do table.insert(targets, {KEYS[i], ARGV[18 + (i - 11) / 2]}) end
+local met, closed = met_at(targets, ARGV[17])
 redis.call('ZADD', KEYS[8], AT, ID)
 redis.call('PEXPIRE', KEYS[8], ARGV[11])
 set('doc', ARGV[5], 'digest', ARGV[6], 'state', 'submitted', 'version', 1, 'requester', WHO, 'needed', ARGV[10],
   'created', AT, 'expires', ms(NOW + ARGV[8]))
 redis.call('SET', SEALED, ARGV[7], 'PX', ARGV[9])
 redis.call('ZADD', OPEN, AT, ID)
-local met = {} -- by ID of an open request: the projects that both are for
 local function list(key)
   redis.call('ZADD', key, AT, ID)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', ms(NOW - ARGV[11]))
+  redis.call('PEXPIRE', key, ARGV[11])
 end
 list(KEYS[9])
-for i = 10, #KEYS, 2 do
-  list(KEYS[i])
-  local target = KEYS[i + 1]
-  for _, id in ipairs(redis.call('ZREVRANGE', target, 0, ARGV[17] - 1)) do
-    if is_open(id) then
-      met[id] = met[id] or {}
-      table.insert(met[id], ARGV[18 + (i - 10) / 2])
-    else
-      redis.call('ZREM', target, id)
-    end
-  end
-  redis.call('ZADD', target, AT, ID)
-  redis.call('PEXPIRE', target, ARGV[11])
-end
-local overlaps = {}
-for id, projects in pairs(met) do
-  overlaps[id] = {requester = redis.call('HGET', record_of(id), 'requester'), projects = projects}
-  tell(id, {requester = WHO, projects = projects})
-end
-if next(overlaps) then set('overlaps', encoded(overlaps)) end
+for i = 10, #KEYS, 2 do list(KEYS[i]) end
+join(targets, ARGV[11], met, closed)
 redis.call('ZADD', DUE, AT, ID)
 redis.call('ZADD', SHOW, ms(NOW + ARGV[12]), ID)
 if ARGV[15] ~= '' then set('human', ARGV[15]) end

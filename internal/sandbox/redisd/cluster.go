@@ -272,11 +272,16 @@ func (m *Migration) Move(ctx context.Context, most int) (int, error) {
 	if err != nil || len(keys) == 0 {
 		return 0, err
 	}
+	return len(keys), m.MoveKeys(ctx, keys...)
+}
+
+// MoveKeys takes these along.
+func (m *Migration) MoveKeys(ctx context.Context, keys ...string) error {
 	args := []any{"MIGRATE", m.to.host, m.to.port, "", 0, 5000, "AUTH2", "admin", m.cluster.adminWord, "KEYS"}
 	for _, key := range keys {
 		args = append(args, key)
 	}
-	return len(keys), m.from.Admin.Do(ctx, args...).Err()
+	return m.from.Admin.Do(ctx, args...).Err()
 }
 
 // Finish moves what is left, and tells every primary.
