@@ -317,10 +317,10 @@ func holdsKey(words []string, named func(word string) bool) bool {
 				return true
 			}
 		}
-		if projectID.MatchString(word) || named(word) || named(typed) { // what was trimmed may be of the name
+		if projectID.MatchString(word) || !slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed) {
 			return false
 		}
-		return slices.ContainsFunc(alphanumeric.FindAllString(word, -1), mixed)
+		return !named(word) && !named(typed) // what was trimmed may be of the name
 	})
 }
 
