@@ -82,7 +82,7 @@ func (r *Results) Judge() {
 	r.ratio("cold start to hello: under a third of the peer's", Bot, Peer, "start", "start", 0, 1./3)
 	r.refreshes()
 	if trips, ok := r.usual(Bot, "redis/trips"); ok {
-		r.goal("at most 12 Redis round trips in a flow", trips.Median < 12.5, fmt.Sprintf("%.1f", trips.Median))
+		r.goal("at most 12 Redis round trips in a flow, to the nearest whole", trips.Median < 12.5, fmt.Sprintf("%.1f", trips.Median))
 	}
 	r.flat()
 	r.rises()
