@@ -218,7 +218,7 @@ func envelopeID(data []byte) string {
 			return ""
 		}
 		var id string
-		if key == "envelope_id" && json.Unmarshal(value, &id) == nil {
+		if key == "envelope_id" && json.Unmarshal(value, &id) == nil && id != "" {
 			return id
 		}
 	}
